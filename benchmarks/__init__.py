@@ -1,0 +1,1 @@
+"""The suite that proves latency and parity."""

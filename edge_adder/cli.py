@@ -1,0 +1,404 @@
+"""The command line: parse, call the library, print. No logic of its own.
+
+Results go to stdout, everything else to stderr. An error is one line there, and an exit code of
+`edge_adder.errors.ExitCode`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from edge_adder import __version__
+from edge_adder.contract import DIGITS
+from edge_adder.errors import EdgeAdderError, ExitCode, InputError
+
+if TYPE_CHECKING:
+    from edge_adder.predictor import EdgeAdder, Prediction
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
+
+_WORKSHOP_REMEDY = "run `pip install -e '.[export]'` in a checkout of edge-adder"
+_UsageError = typer.BadParameter.__mro__[1]  # click's, from wherever this typer has its click
+
+app = typer.Typer(
+    name="edge-adder",
+    help="Reads a handwritten digit, adds a number, says both: runs, trains and exports the network.",
+    epilog="Example: edge-adder predict examples/seven.png 5",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ModelOption = Annotated[
+    Path | None,
+    typer.Option("--model", metavar="FILE", help="The ONNX file; else the bundled one."),
+]
+ProviderOption = Annotated[
+    str,
+    typer.Option(metavar="auto|cpu|cuda", help="Where to compute; only auto chooses by itself."),
+]
+ThreadsOption = Annotated[
+    int, typer.Option(metavar="N", help="Threads for each run; 1 is fastest for single images.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edge-adder {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Print a traceback with an error; goes anywhere.")
+    ] = False,
+) -> None:
+    """Options of every command; `main` handles --debug, wherever it stands."""
+
+
+@app.command(epilog="Example: edge-adder predict examples/seven.png examples/photo.jpg 5 --top 3")
+def predict(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGE... NUMBER",
+            help="Pictures of one digit each (- is standard input), then the number to add, 0-9.",
+            show_default=False,
+        ),
+    ] = None,
+    model: ModelOption = None,
+    provider: ProviderOption = "cpu",
+    threads: ThreadsOption = 1,
+    ink: Annotated[
+        str,
+        typer.Option(metavar="auto|light|dark", help="Is the ink light or dark on its paper?"),
+    ] = "auto",
+    top: Annotated[
+        int, typer.Option(metavar="K", help="Also print the K most probable digits and sums.")
+    ] = 0,
+    save_input: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Write the 28x28 image that the network saw."),
+    ] = None,
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a line for each image.")
+    ] = False,
+) -> int:
+    """Read the digit in each image and add NUMBER to it.
+
+    Prints `IMAGE: DIGIT + NUMBER = SUM  (PROBABILITY)` for each image, in order. Exits with 6 where
+    some images could not be read, with 2 where none could.
+    """
+    images, number = _split_arguments(arguments or [])
+    if not 0 <= top <= DIGITS:
+        raise InputError(f"--top must be 0 to {DIGITS}, got {top}")
+    if save_input is not None and len(images) != 1:
+        raise InputError(f"--save-input takes one image, got {len(images)}")
+
+    from edge_adder.image import encode_png, prepare_image
+    from edge_adder.predictor import EdgeAdder
+
+    adder = EdgeAdder(model, provider=provider, threads=threads)  # type: ignore[arg-type]
+    if provider == "auto":
+        _say(f"provider auto: {adder.provider}")
+    sources: list[Any] = [sys.stdin.buffer if image == "-" else image for image in images]
+    if save_input is not None:
+        from edge_adder.files import write_atomically
+
+        sources = [prepare_image(sources[0], ink=ink)]  # type: ignore[arg-type]
+        write_atomically(save_input, encode_png(sources[0]))
+        ink = "light"
+    outcomes = adder.predict_many(sources, number, ink=ink, on_error="return")  # type: ignore[call-overload]
+
+    failures = []
+    for image, outcome in zip(images, outcomes, strict=True):
+        if isinstance(outcome, EdgeAdderError):
+            failures.append(outcome)
+            _say(f"error: {outcome}")
+            if json_lines:
+                _print_json({"image": image, "error": str(outcome)})
+        elif json_lines:
+            _print_json(_prediction_to_dict(image, outcome, adder, top))
+        else:
+            _print_prediction(image, outcome, top)
+    if not failures:
+        return ExitCode.DONE
+    return failures[0].exit_code if len(failures) == len(images) else ExitCode.ATTENTION
+
+
+@app.command(epilog="Example: edge-adder info model.onnx")
+def info(
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="[MODEL]", help="The ONNX file; else the bundled one."),
+    ] = None,
+    provider: ProviderOption = "cpu",
+    threads: ThreadsOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a model's contract, where it comes from, its size, its operators and its provider."""
+    from edge_adder.predictor import EdgeAdder
+
+    facts = EdgeAdder(model, provider=provider, threads=threads).describe()  # type: ignore[arg-type]
+    if as_json:
+        _print_json(facts)
+    else:
+        _print_facts(facts)
+
+
+@app.command(epilog="Example: edge-adder train --epochs 12 --out runs/short")
+def train(
+    network: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The network.  [default: edge]")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Passes over the images.  [default: 60]")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(metavar="N", help="Images for each step.  [default: 128]")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(metavar="X", help="Highest learning rate.  [default: 0.006]")
+    ] = None,
+    augment: Annotated[
+        bool | None,
+        typer.Option("--augment/--no-augment", help="Move, turn, bend images.  [default: augment]"),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="fixed|random-80-20", help="Images held out for validation.  [default: fixed]"
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Of everything that is random.  [default: 0]")
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda", help="Where to compute; auto takes CUDA if any.")
+    ] = "auto",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder with MNIST/raw; else EDGE_ADDER_DATA, else a download into the cache.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the results.  [default: runs/NETWORK]"),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run in --out after its last epoch.")
+    ] = False,
+) -> None:
+    """Train a network on MNIST; leave a checkpoint, its history and two plots."""
+    commands = _workshop("train", "export.commands")
+    recipe = {
+        "network": network,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "augment": augment,
+        "split": split,
+        "seed": seed,
+    }
+    given = {name: value for name, value in recipe.items() if value is not None}
+    typer.echo(commands.train(given, device=device, data_dir=data_dir, out=out, resume=resume))
+
+
+@app.command(epilog="Example: edge-adder export --checkpoint runs/edge/checkpoint.safetensors")
+def export(
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What to export; else the network's committed one."),
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The network.  [default: edge]")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")] = Path(
+        "model.onnx"
+    ),
+    opset: Annotated[
+        int | None, typer.Option(metavar="N", help="ONNX operator set.  [default: 18]")
+    ] = None,
+    batch: Annotated[
+        str, typer.Option(metavar="dynamic|N", help="Any batch size, or always N.")
+    ] = "dynamic",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder with MNIST/raw, for test images in the gate."),
+    ] = None,
+) -> None:
+    """Write a checkpoint as one ONNX file, if it computes what PyTorch computes.
+
+    The file is compared with PyTorch before it appears; a difference exits with 3 and keeps the old
+    file. Drawn digits with PyTorch's answers are stored beside it, as NAME.parity.npz.
+    """
+    commands = _workshop("export", "export.commands")
+    typer.echo(
+        commands.export(checkpoint, network, out, opset=opset, batch=batch, data_dir=data_dir)
+    )
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit.
+
+    Args:
+        argv: The arguments after the program's name; None for this process's own.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    warnings.filterwarnings("ignore", module="PIL")  # of files that load all the same
+    try:
+        code = app(args=arguments, prog_name="edge-adder", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.FILE
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except Exception as error:  # noqa: BLE001  the last line of defence: one line, no traceback
+        code = _report(error, arguments, debug)
+    sys.exit(int(code or 0))
+
+
+def _report(error: Exception, arguments: list[str], debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    if isinstance(error, EdgeAdderError):
+        _say(f"error: {error}")
+        return error.exit_code
+    if isinstance(error, _UsageError):
+        _say(f"error: {_usage_message(error, arguments)}")
+        return ExitCode.USAGE
+    hint = "" if debug else "; --debug prints the traceback"
+    _say(f"error: internal fault: {type(error).__name__}: {error}{hint}")
+    return ExitCode.INTERNAL
+
+
+def _usage_message(error: Any, arguments: list[str]) -> str:
+    """Click's message; for a negative number, which click takes for an option, ours."""
+    option = str(getattr(error, "option_name", ""))
+    if re.match(r"-[0-9]", option):
+        return _wrong_number(next(a for a in arguments if a.startswith(option)))
+    return str(error.format_message())
+
+
+def _split_arguments(arguments: list[str]) -> tuple[list[str], int]:
+    """``IMAGE... NUMBER`` → the images and the number."""
+    if not arguments:
+        raise InputError("expected an image and a number: edge-adder predict IMAGE NUMBER")
+    *images, number = arguments
+    if not re.fullmatch(r"[0-9]", number):
+        raise InputError(_wrong_number(number))
+    if not images:
+        raise InputError(f"expected an image before the number: edge-adder predict IMAGE {number}")
+    return images, int(number)
+
+
+def _wrong_number(text: str) -> str:
+    return f"number must be an integer from 0 to {DIGITS - 1}, after the images, got {text!r}"
+
+
+def _workshop(command: str, module: str) -> Any:
+    """A module of the workshop, or one line that says how to get it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{command} needs {error.name}, which is not here: {_WORKSHOP_REMEDY}"
+        ) from error
+
+
+def _prediction_to_dict(
+    image: str, prediction: Prediction, adder: EdgeAdder, top: int
+) -> dict[str, Any]:
+    result = {
+        "image": image,
+        "number": prediction.number,
+        "digit": prediction.digit,
+        "sum": prediction.sum,
+        "digit_probability": prediction.digit_probability,
+        "sum_probability": prediction.sum_probability,
+        "provider": prediction.provider,
+        "model": adder.model,
+    }
+    if top:
+        result["top_digits"] = prediction.top_digits(top)
+        result["top_sums"] = prediction.top_sums(top)
+    return result
+
+
+def _print_prediction(image: str, prediction: Prediction, top: int) -> None:
+    probability = min(prediction.digit_probability, prediction.sum_probability)
+    print(
+        f"{image}: {prediction.digit} + {prediction.number} = {prediction.sum}  "
+        f"({100 * probability:.2f} %)"
+    )
+    ranked = zip(prediction.top_digits(top), prediction.top_sums(top), strict=True)
+    for (digit, digit_probability), (total, sum_probability) in ranked:
+        print(
+            f"    digit {digit} {100 * digit_probability:6.2f} %"
+            f"    sum {total:2} {100 * sum_probability:6.2f} %"
+        )
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    """The facts as lines of name and value; those of a part are indented."""
+    for name, value in facts.items():
+        if name == "contract":
+            print(f"contract: version {value['version']}")
+            for side in ("inputs", "outputs"):
+                for spec in value[side]:
+                    shape = ", ".join(map(str, spec["shape"]))
+                    print(
+                        f"  {side[:-1]} {spec['name']}: {spec['dtype']} ({shape}), {spec['meaning']}"
+                    )
+        elif isinstance(value, dict):
+            print(f"{name}:")
+            for inner, part in value.items():
+                print(f"  {inner}: {_compact(part)}")
+        else:
+            print(f"{name}: {value}")
+
+
+def _compact(value: object) -> str:
+    """A value on one line, without JSON's marks."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_compact(part)}" for name, part in value.items())
+    return str(value)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value))
+
+
+def _say(line: str) -> None:
+    """One line to stderr, whatever is in it."""
+    print("edge-adder: " + "\\n".join(line.splitlines()), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,527 @@
+"""`EdgeAdder` loads a model and gives each `Prediction`. The only importer of onnxruntime."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import operator
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, final, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+# onnxruntime starts an uploader of usage data on import unless it is told not to before.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime as ort
+
+from edge_adder.contract import (
+    BATCH,
+    CONTRACT,
+    CONTRACT_KEY,
+    DIGIT,
+    DIGITS,
+    IMAGE,
+    IMAGE_SIDE,
+    NUMBER,
+    PROVENANCE_KEY,
+    SUM,
+    SUMS,
+    differences,
+)
+from edge_adder.errors import (
+    ContractError,
+    EdgeAdderError,
+    FileAccessError,
+    InputError,
+    ModelError,
+    ProviderError,
+)
+from edge_adder.image import ImageSource, Ink, prepare_image
+from edge_adder.providers import (
+    EXECUTION_PROVIDERS,
+    Provider,
+    candidates,
+    check_delivered,
+)
+
+BUNDLED_MODEL = Path(__file__).parent / "models" / "default.onnx"
+"""The model that `EdgeAdder()` runs."""
+
+BATCH_SIZE = 64
+"""Images for each run in `predict_many`: throughput is best at 64 to 128."""
+
+_OUTPUTS = [DIGIT.name, SUM.name]
+_NUMBERS = tuple(np.array([number], dtype=np.int64) for number in range(DIGITS))
+_ORT_TYPES = {"tensor(uint8)": "uint8", "tensor(int64)": "int64", "tensor(float)": "float32"}
+
+
+class Outputs(NamedTuple):
+    """What the network answers, as arrays.
+
+    Attributes:
+        digit: float32 (batch, 10); log-probability of each digit 0-9.
+        sum: float32 (batch, 19); log-probability of each sum 0-18.
+    """
+
+    digit: NDArray[np.float32]
+    sum: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer for one image and one number.
+
+    Attributes:
+        digit: The most probable digit, 0 to 9.
+        sum: The most probable sum, 0 to 18.
+        digit_probability: Of that digit, 0 to 1.
+        sum_probability: Of that sum, 0 to 1.
+        number: The number that was added.
+        provider: The execution provider that computed it, ``cpu`` or ``cuda``.
+        digit_log_probabilities: float32 (10,); of each digit.
+        sum_log_probabilities: float32 (19,); of each sum.
+    """
+
+    digit: int
+    sum: int
+    digit_probability: float
+    sum_probability: float
+    number: int
+    provider: str
+    digit_log_probabilities: NDArray[np.float32] = field(repr=False, compare=False)
+    sum_log_probabilities: NDArray[np.float32] = field(repr=False, compare=False)
+
+    def top_digits(self, count: int) -> list[tuple[int, float]]:
+        """The `count` most probable digits with their probabilities, best first."""
+        return _top(self.digit_log_probabilities, count)
+
+    def top_sums(self, count: int) -> list[tuple[int, float]]:
+        """The `count` most probable sums with their probabilities, best first."""
+        return _top(self.sum_log_probabilities, count)
+
+
+@final
+@dataclass(frozen=True, slots=True, init=False, repr=False, eq=False)
+class EdgeAdder:
+    """A loaded model. Immutable, and safe to share between threads: all use one session.
+
+    Args:
+        model: Path or content of an ONNX file that `edge-adder export` made; None for the bundled
+            one.
+        provider: ``cpu``, ``cuda``, or ``auto`` for CUDA where it works. What was asked for runs,
+            or `ProviderError` is raised; nothing falls back.
+        threads: Threads that work on one run. More than one makes a single image slower.
+
+    Raises:
+        ModelError: There is no such model, or onnxruntime cannot load it.
+        ContractError: Its tensors or metadata differ from the contract.
+        ProviderError: The provider cannot run here.
+        FileAccessError: The file cannot be read.
+        InputError: `provider` or `threads` is none of the values above.
+    """
+
+    _batch: int | None
+    _metadata: dict[str, str]
+    _model: str
+    _model_bytes: bytes
+    _provider: str
+    _session: ort.InferenceSession
+    _threads: int
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | bytes | None = None,
+        *,
+        provider: Provider = "cpu",
+        threads: int = 1,
+    ) -> None:
+        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+            raise InputError(f"threads must be an integer of 1 or more, got {threads!r}")
+        name, data = _read_model(model)
+        session, delivered = _open_session(name, data, provider, threads)
+        metadata = dict(session.get_modelmeta().custom_metadata_map)
+        state = {
+            "_batch": _check_contract(name, session, metadata),
+            "_metadata": metadata,
+            "_model": name,
+            "_model_bytes": data,
+            "_provider": delivered,
+            "_session": session,
+            "_threads": threads,
+        }
+        for attribute, value in state.items():
+            object.__setattr__(self, attribute, value)  # the one time that it is written
+
+    def __repr__(self) -> str:
+        return f"EdgeAdder({self._model!r}, provider={self._provider!r}, threads={self._threads})"
+
+    @property
+    def model(self) -> str:
+        """Path of the model; ``default`` for the bundled one, ``bytes`` for one given as bytes."""
+        return self._model
+
+    @property
+    def model_bytes(self) -> bytes:
+        """The model file's content."""
+        return self._model_bytes
+
+    @property
+    def model_sha256(self) -> str:
+        """SHA-256 of the model file, in hexadecimal."""
+        return hashlib.sha256(self._model_bytes).hexdigest()
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that runs the model: ``cpu`` or ``cuda``."""
+        return self._provider
+
+    @property
+    def threads(self) -> int:
+        """Threads that work on one run."""
+        return self._threads
+
+    @property
+    def batch(self) -> int | None:
+        """The batch size that the model is fixed at; None where it takes any."""
+        return self._batch
+
+    @property
+    def contract(self) -> dict[str, Any]:
+        """The contract in the model's metadata."""
+        return dict(json.loads(self._metadata[CONTRACT_KEY]))
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where the model comes from: network, weights, accuracies, parity, versions."""
+        return dict(json.loads(self._metadata.get(PROVENANCE_KEY, "{}")))
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that is known of the loaded model, in JSON's types."""
+        return {
+            "model": self._model,
+            "size_bytes": len(self._model_bytes),
+            "sha256": self.model_sha256,
+            "provider": self._provider,
+            "threads": self._threads,
+            "onnxruntime": ort.__version__,
+            "contract": self.contract,
+            "provenance": self.provenance,
+        }
+
+    def predict(self, image: ImageSource, number: int, *, ink: Ink = "auto") -> Prediction:
+        """Read the digit in an image and add a number to it.
+
+        Args:
+            image: A path, an encoded file, a PIL image or an array; see `prepare_image`.
+            number: 0 to 9.
+            ink: Whether the ink is lighter or darker than its background.
+
+        Raises:
+            InputError: The image or the number cannot be used.
+            FileAccessError: The image file cannot be read.
+        """
+        number = check_number(number)
+        prepared = prepare_image(image, ink=ink)[None, None]
+        if self._batch is None:
+            digits, sums = self._session.run(
+                _OUTPUTS, {IMAGE.name: prepared, NUMBER.name: _NUMBERS[number]}
+            )
+        else:
+            digits, sums = self._run_padded(prepared, _NUMBERS[number])
+        return _prediction(number, digits[0], sums[0], self._provider)
+
+    @overload
+    def predict_many(
+        self,
+        images: Iterable[ImageSource],
+        numbers: int | Iterable[int],
+        *,
+        ink: Ink = "auto",
+        batch_size: int = BATCH_SIZE,
+        on_error: Literal["raise"] = "raise",
+    ) -> Iterator[Prediction]: ...
+
+    @overload
+    def predict_many(
+        self,
+        images: Iterable[ImageSource],
+        numbers: int | Iterable[int],
+        *,
+        ink: Ink = "auto",
+        batch_size: int = BATCH_SIZE,
+        on_error: Literal["return"],
+    ) -> Iterator[Prediction | EdgeAdderError]: ...
+
+    def predict_many(
+        self,
+        images: Iterable[ImageSource],
+        numbers: int | Iterable[int],
+        *,
+        ink: Ink = "auto",
+        batch_size: int = BATCH_SIZE,
+        on_error: Literal["raise", "return"] = "raise",
+    ) -> Iterator[Prediction | EdgeAdderError]:
+        """Answer many images, in order, reading them as the answers are taken.
+
+        Args:
+            images: Any iterable of what `predict` takes; an array (count, 28, 28) is one.
+            numbers: One number for each image, or one number for all.
+            ink: As in `predict`, for all.
+            batch_size: Images that are read ahead and run together. A model with a fixed batch
+                uses its own.
+            on_error: ``return`` yields the error in the place of an image that cannot be used,
+                instead of raising it.
+
+        Yields:
+            A `Prediction` for each image.
+
+        Raises:
+            InputError: An image or a number cannot be used, or there are not as many of one as of
+                the other.
+            FileAccessError: An image file cannot be read.
+        """
+        if isinstance(images, (str, bytes, bytearray, os.PathLike)) or (
+            isinstance(images, np.ndarray) and images.ndim < 3
+        ):
+            raise InputError("images must be an iterable of images; for one use predict()")
+        if on_error not in ("raise", "return"):
+            raise InputError(f"on_error must be 'raise' or 'return', got {on_error!r}")
+        if batch_size < 1:
+            raise InputError(f"batch_size must be 1 or more, got {batch_size!r}")
+        pairs = _pairs(images, numbers)
+        return self._predict_batches(pairs, ink, self._batch or batch_size, on_error == "return")
+
+    def run(self, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Outputs:
+        """Run the network on arrays that keep the contract: no preparation, no copy.
+
+        Args:
+            images: uint8 (batch, 1, 28, 28); 0 = background, 255 = full ink.
+            numbers: int64 (batch,); 0 to 9.
+
+        Returns:
+            Log-probabilities: digit float32 (batch, 10) and sum float32 (batch, 19).
+
+        Raises:
+            InputError: A dtype, a shape or a number is another.
+        """
+        _check_array("images", images, IMAGE.dtype, (-1, 1, IMAGE_SIDE, IMAGE_SIDE))
+        _check_array("numbers", numbers, NUMBER.dtype, (-1,))
+        count = len(numbers)
+        if len(images) != count:
+            raise InputError(f"expected as many numbers as images, got {count} for {len(images)}")
+        if count == 0:
+            return Outputs(np.empty((0, DIGITS), np.float32), np.empty((0, SUMS), np.float32))
+        if self._batch is not None and count != self._batch:
+            raise InputError(f"this model takes batches of {self._batch}, got {count}")
+        lowest, highest = (numbers[0], numbers[0]) if count == 1 else (numbers.min(), numbers.max())
+        if lowest < 0 or highest >= DIGITS:
+            wrong = lowest if lowest < 0 else highest
+            raise InputError(f"number must be an integer from 0 to {DIGITS - 1}, got {wrong}")
+        return Outputs(*self._session.run(_OUTPUTS, {IMAGE.name: images, NUMBER.name: numbers}))
+
+    def _predict_batches(
+        self,
+        pairs: Iterator[tuple[ImageSource, int]],
+        ink: Ink,
+        batch_size: int,
+        return_errors: bool,
+    ) -> Iterator[Prediction | EdgeAdderError]:
+        while chunk := list(itertools.islice(pairs, batch_size)):
+            images = np.empty((len(chunk), 1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+            numbers = np.zeros(len(chunk), np.int64)
+            errors: dict[int, EdgeAdderError] = {}
+            good = 0
+            for position, (image, number) in enumerate(chunk):
+                try:
+                    numbers[good] = check_number(number)
+                    images[good, 0] = prepare_image(image, ink=ink)
+                    good += 1
+                except EdgeAdderError as error:
+                    if not return_errors:
+                        raise
+                    errors[position] = error
+            digits, sums = self._run_padded(images[:good], numbers[:good])
+            rows = zip(numbers[:good].tolist(), digits, sums, strict=True)
+            for position in range(len(chunk)):
+                if position in errors:
+                    yield errors[position]
+                else:
+                    yield _prediction(*next(rows), self._provider)
+
+    def _run_padded(self, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Outputs:
+        """`run` with up to a batch of images, filled up where the model's batch is fixed."""
+        count = len(images)
+        if self._batch is not None and 0 < count < self._batch:
+            missing = self._batch - count
+            images = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
+            numbers = np.pad(numbers, (0, missing))
+        digits, sums = self.run(images, numbers)
+        return Outputs(digits[:count], sums[:count])
+
+
+def check_number(number: object) -> int:
+    """The number to add as an int.
+
+    Raises:
+        InputError: It is not an integer from 0 to 9.
+    """
+    if not isinstance(number, (bool, np.bool_)):
+        try:
+            value = operator.index(number)  # type: ignore[arg-type]
+        except TypeError:
+            value = -1
+        if 0 <= value < DIGITS:
+            return value
+    raise InputError(f"number must be an integer from 0 to {DIGITS - 1}, got {number!r}")
+
+
+def _prediction(
+    number: int, digits: NDArray[np.float32], sums: NDArray[np.float32], provider: str
+) -> Prediction:
+    digit, total = int(digits.argmax()), int(sums.argmax())
+    return Prediction(
+        digit=digit,
+        sum=total,
+        digit_probability=_probability(digits[digit]),
+        sum_probability=_probability(sums[total]),
+        number=number,
+        provider=provider,
+        digit_log_probabilities=digits,
+        sum_log_probabilities=sums,
+    )
+
+
+def _probability(log_probability: float) -> float:
+    return min(1.0, math.exp(log_probability))  # a log-softmax may round to just above 0
+
+
+def _top(log_probabilities: NDArray[np.float32], count: int) -> list[tuple[int, float]]:
+    best = np.argsort(-log_probabilities, kind="stable")[:count]
+    return [(int(index), _probability(log_probabilities[index])) for index in best]
+
+
+def _pairs(
+    images: Iterable[ImageSource], numbers: int | Iterable[int]
+) -> Iterator[tuple[ImageSource, int]]:
+    """Each image with its number; an error where one of the two ends before the other."""
+    if not isinstance(numbers, Iterable):
+        yield from zip(images, itertools.repeat(check_number(numbers)))
+        return
+    missing = object()
+    for image, number in itertools.zip_longest(images, numbers, fillvalue=missing):
+        if image is missing or number is missing:
+            more, fewer = ("numbers", "images") if image is missing else ("images", "numbers")
+            raise InputError(f"expected as many numbers as images, got more {more} than {fewer}")
+        yield image, number  # type: ignore[misc]
+
+
+def _check_array(name: str, array: object, dtype: str, shape: tuple[int, ...]) -> None:
+    """Refuse an array of another dtype or shape; -1 stands for any length."""
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{name} must be a numpy array, got {type(array).__name__}")
+    if array.dtype != dtype or array.ndim != len(shape) or array.shape[1:] != shape[1:]:
+        wanted = (BATCH, *shape[1:])
+        raise InputError(
+            f"{name} must be {dtype} ({', '.join(map(str, wanted))}), "
+            f"got {array.dtype} {array.shape}"
+        )
+
+
+def _read_model(model: str | os.PathLike[str] | bytes | None) -> tuple[str, bytes]:
+    """The name that stands for a model in messages and results, and its content."""
+    if isinstance(model, bytes):
+        return "bytes", model
+    path = BUNDLED_MODEL if model is None else model
+    name = "default" if model is None else os.fspath(path)
+    try:
+        return name, Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"no model {os.fspath(path)}: make one with `edge-adder export`"
+        ) from error
+    except IsADirectoryError as error:
+        raise ModelError(f"{name} is a folder, expected an ONNX file") from error
+    except OSError as error:
+        raise FileAccessError(f"cannot read {name}: {error.strerror or error}") from error
+
+
+def _open_session(
+    name: str, data: bytes, provider: Provider, threads: int
+) -> tuple[ort.InferenceSession, str]:
+    """A session on the first provider that works, and that provider's name."""
+    tried = candidates(provider, ort.get_available_providers())
+    for candidate in tried:
+        try:
+            return _open_on(name, data, candidate, threads), candidate
+        except ProviderError:
+            if candidate == tried[-1]:
+                raise
+    raise AssertionError("unreachable: candidates() is never empty")
+
+
+def _open_on(name: str, data: bytes, provider: str, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is raised, in one line
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if provider == "cuda":
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        if hasattr(ort, "preload_dlls"):  # since 1.21
+            ort.preload_dlls()
+    try:
+        session = ort.InferenceSession(
+            data, sess_options=options, providers=[EXECUTION_PROVIDERS[provider]]
+        )
+    except Exception as error:  # onnxruntime's own exceptions share no base class
+        reason = " ".join(str(error).split())[:300]
+        if provider != "cpu":
+            raise ProviderError(f"provider {provider} cannot run {name}: {reason}") from error
+        raise ModelError(f"onnxruntime {ort.__version__} cannot load {name}: {reason}") from error
+    check_delivered(provider, session.get_providers())
+    return session
+
+
+def _check_contract(
+    name: str, session: ort.InferenceSession, metadata: dict[str, str]
+) -> int | None:
+    """Compare a model's metadata and tensors with the contract.
+
+    Returns:
+        The batch size that the model is fixed at, or None.
+
+    Raises:
+        ContractError: They differ.
+    """
+    if CONTRACT_KEY not in metadata:
+        raise ContractError(
+            f"{name} has no {CONTRACT_KEY!r} in its metadata: "
+            "expected a model that `edge-adder export` made"
+        )
+    try:
+        declared = json.loads(metadata[CONTRACT_KEY])
+        json.loads(metadata.get(PROVENANCE_KEY, "{}"))
+    except ValueError as error:
+        raise ContractError(f"{name}: its metadata is not JSON: {error}") from error
+    try:
+        fixed = declared["inputs"][0]["shape"][0]
+    except (KeyError, IndexError, TypeError):
+        fixed = BATCH
+    batch = fixed if type(fixed) is int and fixed > 0 else None
+    expected = CONTRACT.to_dict(batch or BATCH)
+    different = list(differences(declared, expected))
+    for side, tensors in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
+        found = {t.name: [_ORT_TYPES.get(t.type, t.type), *t.shape] for t in tensors}
+        wanted = {spec["name"]: [spec["dtype"], *spec["shape"]] for spec in expected[side]}
+        different += differences(found, wanted, side)
+    if different:
+        more = f" (and {len(different) - 3} more)" if len(different) > 3 else ""
+        raise ContractError(f"{name} differs from the contract: {'; '.join(different[:3])}{more}")
+    return batch

@@ -1,0 +1,1 @@
+"""The workshop: PyTorch trains a network and exports it to ONNX. Not part of the wheel."""

@@ -1,0 +1,154 @@
+"""Checkpoints: a network's weights as safetensors, with what is known of them as JSON.
+
+``NAME.safetensors`` is complete in itself: the JSON stands in its header. ``NAME.json`` beside it
+is the same JSON to read. Nothing is unpickled, so a stranger's checkpoint cannot run code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from edge_adder.errors import CheckpointError, FileAccessError, InputError
+from edge_adder.files import write_atomically
+from export import networks
+from export.networks.parts import Network
+
+HEADER_KEY = "edge_adder.checkpoint"
+"""Key of the details (JSON) in the safetensors header."""
+
+WEIGHTS_DIR = Path(__file__).parent / "weights"
+"""The committed checkpoints, ``NETWORK.safetensors``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A trained network.
+
+    Attributes:
+        network: Its name in `export.networks.NETWORKS`.
+        weights: Its `state_dict`, on the CPU.
+        config: The recipe that trained it.
+        metrics: What was measured: accuracies as fractions, by split and output.
+    """
+
+    network: str
+    weights: dict[str, Tensor]
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the weights, independent of the file around them."""
+        return weights_sha256(self.weights)
+
+    def details(self) -> dict[str, Any]:
+        """Everything but the weights, in JSON's types."""
+        return {
+            "network": self.network,
+            "config": self.config,
+            "metrics": self.metrics,
+            "weights_sha256": self.sha256,
+        }
+
+    def build(self) -> Network:
+        """The network with these weights, ready for inference.
+
+        Raises:
+            CheckpointError: The weights are not those of this network.
+        """
+        try:
+            module = networks.create(self.network)
+        except InputError as error:
+            raise CheckpointError(f"checkpoint of an unknown network: {error}") from error
+        try:
+            module.load_state_dict(self.weights)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise CheckpointError(
+                f"checkpoint does not fit network {self.network!r}: {reason}"
+            ) from error
+        return module.eval()
+
+
+def committed(network: str) -> Path:
+    """Where the committed checkpoint of a network lies.
+
+    Raises:
+        InputError: No network has this name.
+        CheckpointError: None is committed for it.
+    """
+    networks.check_name(network)
+    path = WEIGHTS_DIR / f"{network}.safetensors"
+    if not path.is_file():
+        raise CheckpointError(
+            f"no checkpoint of {network} is committed: make one with "
+            f"`edge-adder train --network {network}` and name it with --checkpoint"
+        )
+    return path
+
+
+def weights_sha256(weights: dict[str, Tensor]) -> str:
+    """SHA-256 over name, dtype, shape and little-endian bytes of every tensor, ordered by name."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        array = weights[name].detach().cpu().contiguous().numpy()
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+    return digest.hexdigest()
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write `path` (safetensors) and the JSON beside it, each complete or not at all.
+
+    Raises:
+        FileAccessError: One of the files cannot be written.
+    """
+    details = json.dumps(checkpoint.details(), indent=2) + "\n"
+    weights = {name: tensor.contiguous().cpu() for name, tensor in checkpoint.weights.items()}
+    write_atomically(path, safetensors.torch.save(weights, {HEADER_KEY: details}))
+    write_atomically(path.with_suffix(".json"), details.encode())
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint and check its weights against their SHA-256.
+
+    Raises:
+        FileAccessError: The file cannot be read.
+        CheckpointError: It is no checkpoint of this project, or it is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(HEADER_KEY)
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise CheckpointError(f"no checkpoint {path}: make one with `edge-adder train`") from error
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is no safetensors file: {error}") from error
+    except OSError as error:
+        raise FileAccessError(f"cannot read {path}: {error.strerror or error}") from error
+    if header is None:
+        raise CheckpointError(f"{path} is no checkpoint of edge-adder: no {HEADER_KEY!r} in it")
+    try:
+        details = json.loads(header)
+        checkpoint = Checkpoint(
+            network=details["network"],
+            weights=weights,
+            config=details["config"],
+            metrics=details["metrics"],
+        )
+        expected = details["weights_sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: {HEADER_KEY!r} cannot be read: {error}") from error
+    if checkpoint.sha256 != expected:
+        raise CheckpointError(
+            f"{path} is damaged: its weights have SHA-256 {checkpoint.sha256}, expected {expected}"
+        )
+    return checkpoint

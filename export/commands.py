@@ -1,0 +1,203 @@
+"""What `edge-adder train` and `edge-adder export` call: options in, a report as text out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import onnxruntime
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from edge_adder.errors import InputError
+from export import checkpoint as checkpoints
+from export import networks, to_onnx
+from export import train as training
+from export.evaluate import Accuracy
+from export.train import EpochRecord, Observer, TrainConfig, TrainResult
+from export.verify import BOUND, ParityRow
+
+_STEPS_BETWEEN_LOSSES = 20  # reading the loss waits for the device
+
+
+def train(
+    given: dict[str, Any],
+    *,
+    device: str,
+    data_dir: Path | None,
+    out: Path | None,
+    resume: bool,
+) -> str:
+    """Train, show progress on stderr, and report.
+
+    Args:
+        given: The fields of `TrainConfig.recipe` that the user named. A resumed run takes the
+            others from its file.
+        device: As in `TrainConfig`.
+        data_dir: As in `TrainConfig`.
+        out: Folder of the run; None for ``runs/NETWORK``.
+        resume: Continue the run in `out`.
+
+    Raises:
+        EdgeAdderError: As `export.train.train`.
+    """
+    out = out or Path("runs") / given.get("network", networks.DEFAULT)
+    recipe = given
+    if resume:
+        header = training.read_resume_header(out / training.RESUME_FILE)
+        recipe = header["recipe"] | given
+    config = TrainConfig(**recipe, device=device, data_dir=data_dir, out=out)
+    with _ProgressBar() as observer:
+        try:
+            result = training.train(config, resume=resume, observer=observer)
+        except KeyboardInterrupt:
+            observer.interrupted(out)
+            raise
+    return _train_report(config, result)
+
+
+def export(
+    checkpoint: Path | None,
+    network: str | None,
+    out: Path,
+    *,
+    opset: int | None,
+    batch: str,
+    data_dir: Path | None,
+) -> str:
+    """Export through the gate, and report what it measured.
+
+    Args:
+        checkpoint: The file; None for the committed checkpoint of `network`.
+        network: A network's name; None for the default, or for that of `checkpoint`.
+        out: The file to write.
+        opset: None for the default.
+        batch: ``dynamic`` or a number.
+        data_dir: As in `export.to_onnx.export`.
+
+    Raises:
+        EdgeAdderError: As `export.to_onnx.export`.
+    """
+    loaded = checkpoints.load(checkpoint or checkpoints.committed(network or networks.DEFAULT))
+    if network is not None and loaded.network != network:
+        raise InputError(f"{checkpoint} is of network {loaded.network}, asked for {network}")
+    if batch != "dynamic" and not (batch.isascii() and batch.isdigit()):
+        raise InputError(f"batch must be 'dynamic' or 1 or more, got {batch!r}")
+    result = to_onnx.export(
+        loaded,
+        out,
+        opset=to_onnx.OPSET if opset is None else opset,
+        batch=None if batch == "dynamic" else int(batch),
+        data_dir=data_dir,
+    )
+    facts = result.provenance
+    operators = ", ".join(f"{count} {name}" for name, count in facts["operators"].items())
+    versions = f"opset {facts['opset']}, IR {facts['ir_version']}"
+    return "\n".join(
+        [
+            _parity_table(result.parity),
+            "",
+            f"{result.path}: {result.size_bytes:,} bytes, {versions}, {operators}",
+            f"{result.vectors}: {to_onnx.VECTORS} drawn digits with PyTorch's answers",
+        ]
+    )
+
+
+def _parity_table(rows: list[ParityRow]) -> str:
+    title = (
+        f"PyTorch {torch.__version__.partition('+')[0]} against onnxruntime "
+        f"{onnxruntime.__version__}, bounds {BOUND:g} and 0:"
+    )
+    header = f"{'images':20}{'pairs':>8}{'batch':>7}{'output':>8}{'largest difference':>20}"
+    lines = [title, f"{header}{'changed answers':>17}{'sum is not digit + number':>27}"]
+    lines += [
+        f"{row.images:20}{row.pairs:>8,}{row.batch:>7}{row.output:>8}"
+        f"{row.largest_difference:>20.2e}{row.changed_answers:>17}{row.contradictions:>27}"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def _train_report(config: TrainConfig, result: TrainResult) -> str:
+    bar = networks.create(config.network).accuracy_bar
+    passed = min(result.test.digit, result.test.sum) >= bar
+    return "\n".join(
+        [
+            f"validation: {_percent(result.validation)}",
+            f"test: {_percent(result.test)}",
+            f"bar of {bar:.2%} on both test outputs: {'passed' if passed else 'not reached'}",
+            f"checkpoint: {result.checkpoint}",
+        ]
+    )
+
+
+def _percent(accuracy: Accuracy) -> str:
+    return f"digit {accuracy.digit:.2%}, sum {accuracy.sum:.2%} of {accuracy.pairs:,} pairs"
+
+
+class _ProgressBar(Observer):
+    """A bar with loss, validation and time left; a line for each epoch where stderr is a file."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]}  validation {task.fields[validation]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._steps = self._epochs = self._done = 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def start(self, config: TrainConfig, *, done_epochs: int, steps_per_epoch: int) -> None:
+        self._steps, self._epochs, self._done = steps_per_epoch, config.epochs, done_epochs
+        self._task = self._progress.add_task(
+            "training",
+            total=config.epochs * steps_per_epoch,
+            completed=done_epochs * steps_per_epoch,
+            epoch=done_epochs + 1,
+            epochs=config.epochs,
+            loss="-",
+            validation="-",
+        )
+
+    def step(self, epoch: int, step: int, loss: Callable[[], float]) -> None:
+        done = (epoch - 1) * self._steps + step
+        if step % _STEPS_BETWEEN_LOSSES == 0 and not self._progress.disable:
+            self._progress.update(self._task, completed=done, epoch=epoch, loss=f"{loss():.4f}")
+
+    def epoch(self, record: EpochRecord) -> None:
+        self._done = record.epoch
+        self._progress.update(
+            self._task,
+            completed=record.epoch * self._steps,
+            validation=f"{record.digit:.2%} / {record.sum:.2%}",
+        )
+        if self._progress.disable:
+            self._console.print(
+                f"epoch {record.epoch}/{self._epochs}: loss {record.loss:.4f}, validation digit "
+                f"{record.digit:.2%} sum {record.sum:.2%}, {record.seconds:.1f} s",
+                soft_wrap=True,
+            )
+
+    def interrupted(self, out: Path) -> None:
+        """Say what is safe and how to go on."""
+        self._progress.stop()
+        self._console.print(
+            f"edge-adder: stopped; {self._done} of {self._epochs} epochs are in {out}: "
+            f"continue with `edge-adder train --resume --out {out}`",
+            soft_wrap=True,
+            markup=False,
+        )

@@ -1,0 +1,71 @@
+"""What the networks share: their base class, input scaling, one-hot encoding, the exact adder."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from edge_adder.contract import DIGITS, FULL_INK, IMPOSSIBLE_LOG_PROBABILITY, SUMS
+
+
+class Network(nn.Module):
+    """A network that keeps the contract. It is made without arguments.
+
+    `forward` takes image, uint8 (batch, 1, 28, 28), and number, int64 (batch,), and returns digit,
+    float32 (batch, 10), and sum, float32 (batch, 19), both log-probabilities.
+    """
+
+    accuracy_bar: ClassVar[float]
+    """Least test accuracy, a fraction, that a full training should reach on both outputs."""
+
+
+def scale_image(image: Tensor) -> Tensor:
+    """Bring ink to 0-1.
+
+    A plain factor without a shift, so that the export can fold it into the first convolution even
+    where that convolution pads with zeros.
+
+    Args:
+        image: uint8 (batch, 1, 28, 28); 0 = background, 255 = full ink.
+
+    Returns:
+        float32 (batch, 1, 28, 28); 0 = background, 1 = full ink.
+    """
+    return image.float() * (1.0 / FULL_INK)
+
+
+def one_hot(number: Tensor) -> Tensor:
+    """int64 (batch,) of 0-9 → float32 (batch, 10)."""
+    return F.one_hot(number, DIGITS).float()
+
+
+class ExactAdder(nn.Module):
+    """Adds without learning: the sum's log-probabilities are the digit's, moved by the number.
+
+    P(sum = s | image, number) = P(digit = s - number | image), and 0 where s - number is no digit.
+    The most probable sum is therefore always the most probable digit plus the number.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        digit = torch.arange(SUMS) - torch.arange(DIGITS)[:, None]  # (number, sum) → digit
+        possible = (digit >= 0) & (digit < DIGITS)
+        self.source: Tensor
+        self.register_buffer("source", torch.where(possible, digit, DIGITS), persistent=False)
+
+    def forward(self, digit: Tensor, number: Tensor) -> Tensor:
+        """Move each row of `digit` to the right by its number.
+
+        Args:
+            digit: float32 (batch, 10); log-probabilities.
+            number: int64 (batch,); 0 to 9.
+
+        Returns:
+            float32 (batch, 19); log-probabilities, `IMPOSSIBLE_LOG_PROBABILITY` where the sum
+            cannot occur.
+        """
+        padded = F.pad(digit, (0, 1), value=IMPOSSIBLE_LOG_PROBABILITY)
+        return padded.gather(1, F.embedding(number, self.source))  # a plain Gather in ONNX

@@ -1,0 +1,261 @@
+"""Checkpoint → ONNX: trace, tidy, embed the contract, verify, move into place."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import warnings
+from collections import Counter
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import torch
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+from torch import nn
+
+from edge_adder import EdgeAdder, __version__
+from edge_adder.contract import (
+    BATCH,
+    CONTRACT,
+    CONTRACT_KEY,
+    DIGIT,
+    IMAGE,
+    IMAGE_SIDE,
+    NUMBER,
+    PROVENANCE_KEY,
+    SUM,
+)
+from edge_adder.errors import CheckpointError, InputError
+from edge_adder.files import make_folder, write_atomically
+from export import data, drawn, verify
+from export.checkpoint import Checkpoint
+from export.verify import ParityRow
+
+OPSET = 18
+"""The opset that PyTorch's exporter writes without conversion; IR version 8."""
+
+OPSETS = range(18, 22)
+"""The opsets that are offered: 21 is the newest that the oldest onnxruntime loads."""
+
+OLDEST_ONNXRUNTIME = "1.20.0"
+"""The oldest onnxruntime that exported files are tested on (constraints-oldest.txt)."""
+
+GATE_IMAGES = 1000
+"""Images of each kind in the gate, each with all ten numbers."""
+
+VECTORS = 300
+"""Drawn digits whose answers by PyTorch are stored beside the model."""
+
+_GATE_SEED, _VECTORS_SEED = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """A file that passed the gate.
+
+    Attributes:
+        path: The model.
+        vectors: The stored parity vectors.
+        size_bytes: Of the model.
+        provenance: What stands in its metadata.
+        parity: What the gate measured.
+    """
+
+    path: Path
+    vectors: Path
+    size_bytes: int
+    provenance: dict[str, Any]
+    parity: list[ParityRow]
+
+
+def export(
+    checkpoint: Checkpoint,
+    out: Path,
+    *,
+    opset: int = OPSET,
+    batch: int | None = None,
+    data_dir: Path | None = None,
+) -> ExportResult:
+    """Write a checkpoint as one ONNX file that describes itself, if it computes the same.
+
+    ``NAME.parity.npz`` is written beside ``NAME.onnx``: drawn digits with PyTorch's answers, so
+    that a device can check itself without PyTorch. A failure leaves the old files as they were.
+
+    Args:
+        checkpoint: What to export.
+        out: The file to make or to replace.
+        opset: One of `OPSETS`.
+        batch: A size to fix the first axis of all tensors at; None leaves it symbolic.
+        data_dir: Folder with ``MNIST/raw``, for a thousand test images in the gate; where neither
+            it nor `EDGE_ADDER_DATA` nor the cache has them, the gate runs on drawn digits alone.
+
+    Raises:
+        InputError: `opset` or `batch` cannot be used.
+        CheckpointError: The weights do not fit the network.
+        ParityError: The file would not compute what PyTorch computes.
+        FileAccessError: A file cannot be written.
+    """
+    if opset not in OPSETS:
+        raise InputError(f"opset must be {OPSETS[0]} to {OPSETS[-1]}, got {opset}")
+    if batch is not None and batch < 1:
+        raise InputError(f"batch must be 'dynamic' or 1 or more, got {batch}")
+    network = checkpoint.build()
+    content = to_onnx(network, checkpoint, opset=opset, batch=batch)
+    adder = EdgeAdder(content)
+    rows = gate(network, adder, data_dir)
+    vectors = out.with_suffix(".parity.npz")
+    make_folder(out.parent)
+    write_atomically(vectors, parity_vectors(network, checkpoint))
+    write_atomically(out, content)
+    return ExportResult(out, vectors, len(content), adder.provenance, rows)
+
+
+def gate(network: nn.Module, adder: EdgeAdder, data_dir: Path | None) -> list[ParityRow]:
+    """Compare on drawn digits, and on test images where they are at hand.
+
+    Raises:
+        ParityError: They differ.
+    """
+    images, _ = drawn.draw_digits(GATE_IMAGES, seed=_GATE_SEED)
+    rows = verify.compare(network, adder, images, f"{len(images):,} drawn digits")
+    folder = data.find_data_dir(data_dir) or data.cache_dir()
+    if data_dir is not None or data.has_mnist(folder):
+        test = data.load_mnist(folder, train=False)
+        step = max(1, len(test) // GATE_IMAGES)
+        images = test.images[::step].numpy()
+        rows += verify.compare(network, adder, images, f"{len(images):,} test images")
+    verify.check(rows, network)
+    return rows
+
+
+def to_onnx(
+    network: nn.Module, checkpoint: Checkpoint, *, opset: int = OPSET, batch: int | None = None
+) -> bytes:
+    """Trace a network into ONNX with the contract and the provenance in its metadata.
+
+    The same checkpoint gives the same bytes, under the same versions of torch, onnx and onnxscript.
+
+    Raises:
+        CheckpointError: The traced graph is not valid ONNX.
+    """
+    model = _trace(network, opset, batch)
+    _fold_scale(model.graph)
+    _strip(model)
+    model.ir_version = onnx.helper.find_min_ir_version_for(
+        [onnx.helper.make_opsetid(domain, v) for domain, v in model.opset_imports.items()]
+    )
+    model.producer_name, model.producer_version = "edge-adder", __version__
+    operators = Counter(node.op_type for node in model.graph)
+    provenance = {
+        "network": checkpoint.network,
+        "weights_sha256": checkpoint.sha256,
+        "metrics": checkpoint.metrics,
+        "parity": {
+            "against": "PyTorch",
+            "images": f"{GATE_IMAGES:,} drawn digits x 10 numbers",
+            "batches": list(verify.BATCHES) if batch is None else [batch],
+            "bound": verify.BOUND,
+            "changed_answers": 0,
+        },
+        "operators": dict(sorted(operators.items())),
+        "opset": opset,
+        "ir_version": model.ir_version,
+        "oldest_onnxruntime": OLDEST_ONNXRUNTIME,
+        "versions": {
+            name: version(name).partition("+")[0] for name in ("torch", "onnx", "onnxscript")
+        },
+    }
+    model.metadata_props.clear()
+    model.metadata_props[CONTRACT_KEY] = json.dumps(CONTRACT.to_dict(batch or BATCH))
+    model.metadata_props[PROVENANCE_KEY] = json.dumps(provenance)
+    proto = ir.to_proto(model)
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except onnx.checker.ValidationError as error:
+        raise CheckpointError(f"{checkpoint.network} does not give valid ONNX: {error}") from error
+    return bytes(proto.SerializeToString(deterministic=True))
+
+
+def parity_vectors(network: nn.Module, checkpoint: Checkpoint) -> bytes:
+    """An ``.npz`` file of drawn digits with PyTorch's answers.
+
+    Its arrays: ``image``, ``number``, ``digit`` and ``sum`` as in the contract, and
+    ``weights_sha256``, which names the weights that answered.
+    """
+    images, digits = drawn.draw_digits(VECTORS, seed=_VECTORS_SEED)
+    numbers = (digits + np.arange(VECTORS) // 10) % 10  # every pair of digit and number, thrice
+    outputs = verify.reference(network, images, numbers)
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {
+        IMAGE.name: images,
+        NUMBER.name: numbers,
+        DIGIT.name: outputs.digit,
+        SUM.name: outputs.sum,
+        "weights_sha256": np.array(checkpoint.sha256),
+    }
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _trace(network: nn.Module, opset: int, batch: int | None) -> ir.Model:
+    network = copy.deepcopy(network).cpu().eval()
+    count = batch or 2  # torch.export takes a 1 for a constant
+    sample = (
+        torch.zeros(count, 1, IMAGE_SIDE, IMAGE_SIDE, dtype=torch.uint8),
+        torch.zeros(count, dtype=torch.int64),
+    )
+    axis = {0: torch.export.Dim(BATCH)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # notes of the exporter to its own developers
+        program = torch.onnx.export(
+            network,
+            sample,
+            dynamo=True,
+            opset_version=opset,
+            input_names=[IMAGE.name, NUMBER.name],
+            output_names=[DIGIT.name, SUM.name],
+            dynamic_shapes=None if batch else {IMAGE.name: axis, NUMBER.name: axis},
+            verbose=False,
+        )
+    if program is None:
+        raise CheckpointError("PyTorch's exporter returned nothing")
+    return program.model
+
+
+def _fold_scale(graph: ir.Graph) -> None:
+    """Conv(x * scale, weight) → Conv(x, weight * scale): one operator less for each image.
+
+    Exact but for rounding, also with zero padding, since 0 * scale is 0.
+    """
+    for mul in [node for node in graph if node.op_type == "Mul"]:
+        x, factor = mul.inputs
+        scale = ir.convenience.get_const_tensor(factor) if factor else None
+        users = [use.node for use in mul.outputs[0].uses()]
+        if scale is None or scale.size != 1 or [node.op_type for node in users] != ["Conv"]:
+            continue
+        weight = users[0].inputs[1]
+        kernel = ir.convenience.get_const_tensor(weight) if weight else None
+        if weight is None or kernel is None or len(weight.uses()) != 1:
+            continue
+        weight.const_value = ir.tensor(kernel.numpy() * scale.numpy().reshape(()))
+        users[0].replace_input_with(0, x)
+        graph.remove(mul, safe=True)
+
+
+def _strip(model: ir.Model) -> None:
+    """Drop constants that nothing reads, and the exporter's notes, which name source files."""
+    RemoveUnusedNodesPass()(model)
+    model.graph.metadata_props.clear()
+    model.doc_string = None
+    model.graph.doc_string = None
+    for node in model.graph:
+        node.metadata_props.clear()
+        node.doc_string = None
+        for value in node.outputs:
+            value.metadata_props.clear()

@@ -1,0 +1,394 @@
+"""Training: a frozen `TrainConfig` in; a checkpoint, a history and two plots out.
+
+Every epoch is a function of the state before it, the seed and its own index alone: augmentation,
+numbers, order and dropout draw from generators that are seeded anew for each epoch. So a run that
+was stopped continues from its last complete epoch to the same weights as one that was not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torch.nn import functional as F
+
+from edge_adder.errors import CheckpointError, InputError
+from edge_adder.files import make_folder, write_atomically
+from export import checkpoint, networks, plots
+from export.checkpoint import Checkpoint
+from export.data import (
+    SPLITS,
+    Augmentation,
+    LabelledImages,
+    Split,
+    augment,
+    draw_numbers,
+    load_mnist,
+    split_indices,
+)
+from export.evaluate import Accuracy, evaluate
+
+DEVICES = ("auto", "cpu", "cuda")
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+RESUME_FILE = "resume.safetensors"
+HISTORY_FILE = "history.json"
+CURVES_FILE = "curves.png"
+CONFUSION_FILE = "confusion.png"
+
+_RESUME_KEY = "edge_adder.resume"
+_WARM_UP = 0.1  # share of the run in which the learning rate rises
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """Everything that decides a training run.
+
+    Attributes:
+        network: A key of `export.networks.NETWORKS`.
+        epochs: Passes over the images to fit.
+        batch_size: Images for each step.
+        learning_rate: Highest rate of AdamW; reached after a tenth of the run, then lowered along
+            a cosine to 0.
+        weight_decay: Of AdamW, on weights with two or more axes.
+        averaging: Decay, for each step, of the exponential average of the weights that is
+            validated and kept; 0 keeps the last weights.
+        augment: Whether images are moved, turned, scaled and sheared.
+        split: Which training images are held out for validation.
+        seed: Of the first weights, the order, the numbers, the augmentation and the split.
+        device: ``auto`` takes CUDA where it is.
+        data_dir: Folder with ``MNIST/raw``; None as in `export.data.load_mnist`.
+        out: Folder for what the run leaves.
+
+    Raises:
+        InputError: A value is out of its range.
+    """
+
+    network: str = networks.DEFAULT
+    epochs: int = 40
+    batch_size: int = 128
+    learning_rate: float = 0.01
+    weight_decay: float = 0.01
+    averaging: float = 0.999
+    augment: bool = True
+    split: Split = "fixed"
+    seed: int = 0
+    device: str = "auto"
+    data_dir: Path | None = None
+    out: Path = Path("runs/edge")
+
+    def __post_init__(self) -> None:
+        networks.check_name(self.network)
+        _require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
+        _require(self.batch_size >= 2, "batch_size", self.batch_size, "2 or more")
+        _require(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "above 0")
+        _require(0 <= self.weight_decay < math.inf, "weight_decay", self.weight_decay, "0 or more")
+        _require(0 <= self.averaging < 1, "averaging", self.averaging, "0 or more and below 1")
+        _require(self.split in SPLITS, "split", self.split, f"one of {', '.join(SPLITS)}")
+        _require(0 <= self.seed < 2**31, "seed", self.seed, "0 or more and below 2**31")
+        _require(self.device in DEVICES, "device", self.device, f"one of {', '.join(DEVICES)}")
+
+    def recipe(self) -> dict[str, Any]:
+        """The fields that decide the weights, in JSON's types: all but device and folders."""
+        fields = dataclasses.asdict(self)
+        return {k: v for k, v in fields.items() if k not in ("device", "data_dir", "out")}
+
+
+def _require(good: bool, name: str, got: object, expected: str) -> None:
+    if not good:
+        raise InputError(f"{name} must be {expected}, got {got!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """What one epoch left in the history.
+
+    Attributes:
+        epoch: Counted from 1.
+        loss: Mean training loss, in nats.
+        learning_rate: At its end.
+        digit: Validation accuracy of the digit, a fraction, of the averaged weights.
+        sum: Validation accuracy of the sum, likewise.
+        seconds: Time it took, validation included.
+    """
+
+    epoch: int
+    loss: float
+    learning_rate: float
+    digit: float
+    sum: float
+    seconds: float
+
+
+class Observer:
+    """Is told how a training run goes; this one ignores it."""
+
+    def start(self, config: TrainConfig, *, done_epochs: int, steps_per_epoch: int) -> None:
+        """The run begins, or continues after `done_epochs`."""
+
+    def step(self, epoch: int, step: int, loss: Callable[[], float]) -> None:
+        """A step of an epoch is done; both count from 1. `loss` waits for the device."""
+
+    def epoch(self, record: EpochRecord) -> None:
+        """An epoch is done and on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """A finished run.
+
+    Attributes:
+        checkpoint: Path of the weights.
+        validation: Accuracy on the held-out training images.
+        test: Accuracy on the test images, with all ten numbers each.
+    """
+
+    checkpoint: Path
+    validation: Accuracy
+    test: Accuracy
+
+
+class _State:
+    """What changes during a run: the network, its averaged twin, the optimiser, the history."""
+
+    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+        torch.manual_seed(config.seed)
+        self.network = networks.create(config.network).to(device)
+        self.average = networks.create(config.network).to(device)
+        self.average.load_state_dict(self.network.state_dict())
+        matrices = [p for p in self.network.parameters() if p.ndim >= 2]
+        vectors = [p for p in self.network.parameters() if p.ndim < 2]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": config.weight_decay},
+                {"params": vectors, "weight_decay": 0.0},
+            ],
+            lr=config.learning_rate,
+        )
+        self.history: list[EpochRecord] = []
+
+    @torch.no_grad()
+    def update_average(self, decay: float, step: int) -> None:
+        """Move the averaged weights towards the network's; faster during the first steps."""
+        decay = min(decay, step / (step + 10))
+        twins = zip(
+            self.average.state_dict().values(), self.network.state_dict().values(), strict=True
+        )
+        for average, value in twins:
+            if average.is_floating_point():
+                average.lerp_(value, 1 - decay)
+            else:
+                average.copy_(value)
+
+    def save(self, path: Path, recipe: dict[str, Any]) -> None:
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for index, slots in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in slots.items()}
+        header = {"recipe": recipe, "history": [dataclasses.asdict(r) for r in self.history]}
+        tensors = {k: v.cpu().contiguous() for k, v in tensors.items()}
+        write_atomically(path, safetensors.torch.save(tensors, {_RESUME_KEY: json.dumps(header)}))
+
+    def load(self, path: Path) -> None:
+        """Continue from a file that `save` made for the same recipe."""
+        header = read_resume_header(path)
+        network: dict[str, Tensor] = {}
+        average: dict[str, Tensor] = {}
+        optimizer: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in safetensors.torch.load_file(path).items():
+            part, _, rest = name.partition(".")
+            if part == "optimizer":
+                index, _, slot = rest.partition(".")
+                optimizer.setdefault(int(index), {})[slot] = tensor
+            else:
+                (network if part == "network" else average)[rest] = tensor
+        self.network.load_state_dict(network)
+        self.average.load_state_dict(average)
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
+        self.history = [EpochRecord(**record) for record in header["history"]]
+
+
+def read_resume_header(path: Path) -> dict[str, Any]:
+    """The recipe and the history in a run's resume file.
+
+    Raises:
+        InputError: There is no such file.
+        CheckpointError: It cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header: dict[str, Any] = json.loads((file.metadata() or {})[_RESUME_KEY])
+    except FileNotFoundError as error:
+        raise InputError(f"nothing to resume in {path.parent}: no {path.name}") from error
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be resumed from: {error}") from error
+    return header
+
+
+def train(
+    config: TrainConfig, *, resume: bool = False, observer: Observer | None = None
+) -> TrainResult:
+    """Train a network on MNIST and measure it once on the test images.
+
+    After every epoch `config.out` holds ``checkpoint.safetensors`` (the averaged weights) with its
+    JSON, ``history.json`` and ``resume.safetensors`` (everything that is needed to continue). At
+    the end come the test accuracy in the checkpoint, ``curves.png`` and ``confusion.png``.
+
+    Args:
+        config: The run.
+        resume: Continue the run in `config.out` after its last complete epoch.
+        observer: Is told of each step and epoch.
+
+    Raises:
+        InputError: Data are missing, `config.out` holds another run, or there is none to resume.
+        CheckpointError: The file to resume from cannot be read.
+        FileAccessError: A file cannot be written.
+    """
+    observer = observer or Observer()
+    device = resolve_device(config.device)
+    resume_path = config.out / RESUME_FILE
+    if not resume and resume_path.exists():
+        done = len(read_resume_header(resume_path)["history"])
+        raise InputError(
+            f"{config.out} holds a run of {done} epochs: continue it with --resume, "
+            "or choose another --out"
+        )
+    if resume:
+        _check_same_recipe(read_resume_header(resume_path)["recipe"], config.recipe(), config.out)
+
+    everything = load_mnist(config.data_dir, train=True)
+    fit_indices, validation_indices = split_indices(len(everything), config.split, config.seed)
+    fit = everything.at(fit_indices).to(device)
+    validation = everything.at(validation_indices).to(device)
+    if len(fit) < config.batch_size:
+        raise InputError(f"batch_size must be at most {len(fit)}, got {config.batch_size}")
+
+    make_folder(config.out)
+    state = _State(config, device)
+    if resume:
+        state.load(resume_path)
+    else:
+        state.save(resume_path, config.recipe())
+    observer.start(
+        config, done_epochs=len(state.history), steps_per_epoch=len(fit) // config.batch_size
+    )
+    accuracy = None
+    for epoch in range(len(state.history), config.epochs):
+        began = time.perf_counter()
+        loss = _train_epoch(state, config, fit, epoch, observer)
+        accuracy, _ = evaluate(state.average, validation)
+        record = EpochRecord(
+            epoch=epoch + 1,
+            loss=loss,
+            learning_rate=state.optimizer.param_groups[0]["lr"],
+            digit=accuracy.digit,
+            sum=accuracy.sum,
+            seconds=round(time.perf_counter() - began, 3),
+        )
+        state.history.append(record)
+        state.save(resume_path, config.recipe())
+        _save_checkpoint(state, config, {"validation": accuracy.to_dict()})
+        _save_history(state, config)
+        observer.epoch(record)
+    if accuracy is None:
+        accuracy, _ = evaluate(state.average, validation)
+
+    return _finish(state, config, accuracy, device)
+
+
+def _finish(
+    state: _State, config: TrainConfig, validation: Accuracy, device: torch.device
+) -> TrainResult:
+    """Touch the test images, once, and leave the final checkpoint and the plots."""
+    test, confusion = evaluate(state.average, load_mnist(config.data_dir, train=False).to(device))
+    _save_checkpoint(state, config, {"validation": validation.to_dict(), "test": test.to_dict()})
+    _save_history(state, config)
+    write_atomically(config.out / CURVES_FILE, plots.curves(state.history))
+    write_atomically(config.out / CONFUSION_FILE, plots.confusion(confusion, test))
+    return TrainResult(config.out / CHECKPOINT_FILE, validation, test)
+
+
+def _train_epoch(
+    state: _State, config: TrainConfig, fit: LabelledImages, epoch: int, observer: Observer
+) -> float:
+    """Fit every image once, in a new order and with new numbers; return the mean loss."""
+    generator = torch.Generator().manual_seed(_epoch_seed(config.seed, epoch))
+    torch.manual_seed(_epoch_seed(config.seed, epoch))  # dropout draws from the global generator
+    order = torch.randperm(len(fit), generator=generator)
+    numbers = draw_numbers(len(fit), generator)
+    augmentation = Augmentation()
+    steps = len(fit) // config.batch_size
+    losses = torch.zeros((), device=fit.labels.device)
+    state.network.train()
+    for step in range(steps):
+        chosen = order[step * config.batch_size : (step + 1) * config.batch_size]
+        batch = fit.at(chosen.to(fit.labels.device))
+        images = augment(batch.images, augmentation, generator) if config.augment else batch.images
+        number = numbers[chosen].to(fit.labels.device)
+        done = epoch * steps + step + 1
+        for group in state.optimizer.param_groups:
+            group["lr"] = config.learning_rate * _rate(done / (config.epochs * steps))
+        digit, total = state.network(images, number)
+        loss = (F.nll_loss(digit, batch.labels) + F.nll_loss(total, batch.labels + number)) / 2
+        state.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        state.optimizer.step()
+        state.update_average(config.averaging, done)
+        losses += loss.detach()
+        observer.step(epoch + 1, step + 1, loss.item)
+    return float(losses) / steps
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    return seed * 1_000_003 + epoch + 1  # a prime apart, so that neighbouring seeds share no epoch
+
+
+def _rate(progress: float) -> float:
+    """Share of the highest learning rate: a linear rise, then half a cosine down to 0."""
+    if progress < _WARM_UP:
+        return progress / _WARM_UP
+    return (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP))) / 2
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that a name of `DEVICES` stands for here.
+
+    Raises:
+        InputError: CUDA was asked for and is not there.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda was asked for and PyTorch finds none: use --device cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _check_same_recipe(found: dict[str, Any], asked: dict[str, Any], out: Path) -> None:
+    different = [
+        f"{key} {found.get(key)!r}, asked for {asked.get(key)!r}"
+        for key in found | asked
+        if found.get(key) != asked.get(key)
+    ]
+    if different:
+        raise InputError(f"the run in {out} has {'; '.join(different)}")
+
+
+def _save_checkpoint(state: _State, config: TrainConfig, metrics: dict[str, Any]) -> None:
+    made = Checkpoint(config.network, state.average.state_dict(), config.recipe(), metrics)
+    checkpoint.save(made, config.out / CHECKPOINT_FILE)
+
+
+def _save_history(state: _State, config: TrainConfig) -> None:
+    records = [dataclasses.asdict(record) for record in state.history]
+    write_atomically(config.out / HISTORY_FILE, (json.dumps(records, indent=2) + "\n").encode())
