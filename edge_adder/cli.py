@@ -33,7 +33,7 @@ _UsageError = typer.BadParameter.__mro__[1]  # click's, from wherever this typer
 
 app = typer.Typer(
     name="edge-adder",
-    help="Reads a handwritten digit, adds a number, says both: runs, trains and exports the network.",
+    help="Reads a handwritten digit, adds a number, says both.",
     epilog="Example: edge-adder predict examples/seven.png 5",
     no_args_is_help=True,
     add_completion=False,
@@ -279,7 +279,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
         code = ExitCode.FILE
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    except Exception as error:  # noqa: BLE001  the last line of defence: one line, no traceback
+    except Exception as error:  # noqa: BLE001  one line, whatever happened
         code = _report(error, arguments, debug)
     sys.exit(int(code or 0))
 
@@ -373,9 +373,8 @@ def _print_facts(facts: dict[str, Any]) -> None:
             for side in ("inputs", "outputs"):
                 for spec in value[side]:
                     shape = ", ".join(map(str, spec["shape"]))
-                    print(
-                        f"  {side[:-1]} {spec['name']}: {spec['dtype']} ({shape}), {spec['meaning']}"
-                    )
+                    print(f"  {side[:-1]} {spec['name']}: {spec['dtype']} ({shape})")
+                    print(f"    {spec['meaning']}")
         elif isinstance(value, dict):
             print(f"{name}:")
             for inner, part in value.items():

@@ -1,8 +1,9 @@
 """Any picture of a digit → uint8 (28, 28), light ink on black, as MNIST was made.
 
-The stages, in order: `decode` (file to pixels), `to_grey` (pixels to brightness), `find_ink` (which
-end of the brightness is ink, and where it starts), `normalise` (cut out, scale to 20×20, centre by
-mass in 28×28). `prepare_image` runs them; a 28×28 image that is light on dark skips the last one.
+The stages, in order: `decode` (file to pixels), `to_grey` (pixels to brightness), `shrink` (away with
+grain), `find_ink` (which end of the brightness is ink, and where it starts), `normalise` (cut out,
+scale to 20×20, centre by mass in 28×28). `prepare_image` runs them; a 28×28 image that is light on
+dark is ready as it is.
 
 Geometry only: scaling of values to the network's range is in the model.
 """
@@ -40,6 +41,10 @@ MAX_PIXELS = 50_000_000
 
 MAX_FILE_BYTES = 256 * 2**20
 """Largest file that is read, so that an endless stream ends."""
+
+WORKING_SIDE = 112
+"""Pictures are shrunk to at most this height and width before ink is looked for: four pixels for
+each of the result's average out the grain of paper and sensor and keep every edge."""
 
 DIGIT_SIDE = 20
 """MNIST fits the digit's ink into a box of 20×20 pixels (yann.lecun.com/exdb/mnist)."""
@@ -91,6 +96,7 @@ def prepare_image(source: ImageSource, *, ink: Ink = "auto") -> NDArray[np.uint8
     grey = _as_grey(source, name)
     if ink != "dark" and _is_light_on_black(grey):
         return grey
+    grey = shrink(grey)
     found = find_ink(grey, ink=ink)
     if found is None:
         raise ImageError(f"{name}: no ink found")
@@ -148,6 +154,19 @@ def to_grey(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
     return np.asarray(image.convert("L"))
+
+
+def shrink(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Average square blocks, so that neither side is above `WORKING_SIDE`.
+
+    Args:
+        grey: uint8 (height, width).
+
+    Returns:
+        uint8 (height, width), smaller by a whole factor; the array itself if it is small enough.
+    """
+    factor = -(-max(grey.shape) // WORKING_SIDE)
+    return grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))
 
 
 def find_ink(grey: NDArray[np.uint8], *, ink: Ink = "auto") -> FoundInk | None:
@@ -295,7 +314,8 @@ def _decoded(image: Image.Image, name: str) -> NDArray[np.uint8]:
     try:
         return to_grey(image)
     except Exception as error:
-        raise ImageError(f"{name}: damaged image: {_one_line(error)}") from error
+        kind = f"{image.format} image" if image.format else "image"
+        raise ImageError(f"{name}: damaged {kind}: {_one_line(error)}") from error
 
 
 def _array_to_grey(array: NDArray[Any]) -> NDArray[np.uint8]:
@@ -318,10 +338,11 @@ def _array_to_grey(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _from_wide(values: NDArray[Any]) -> NDArray[np.uint8]:
     """16-bit, 32-bit or float brightness → uint8, from the range that the values show."""
-    values = np.nan_to_num(values.astype(np.float64))
-    highest = values.max(initial=0)
+    wide = np.nan_to_num(values.astype(np.float64))
+    highest = float(wide.max(initial=0))
     full = 1.0 if highest <= 1 else 255.0 if highest <= 255 else 65535.0
-    return np.clip(values * (255 / max(full, highest)), 0, 255).astype(np.uint8)
+    scaled: NDArray[np.float64] = np.clip(wide * (255 / max(full, highest)), 0, 255)
+    return scaled.astype(np.uint8)
 
 
 def _fill_transparent(grey: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:

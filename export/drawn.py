@@ -6,7 +6,6 @@ them.
 
 from __future__ import annotations
 
-import io
 import math
 
 import numpy as np
@@ -132,10 +131,3 @@ def photograph(ink: NDArray[np.uint8], generator: np.random.Generator) -> Image.
     cover = ink[:, :, None] / 255 * 0.9
     pixels = (paper + grain) * (1 - cover) + np.array([38.0, 52, 120]) * cover
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-
-
-def encode(image: Image.Image, file_format: str, **options: int) -> bytes:
-    """An image file's content."""
-    buffer = io.BytesIO()
-    image.save(buffer, file_format, **options)
-    return buffer.getvalue()

@@ -75,10 +75,10 @@ class TrainConfig:
     """
 
     network: str = networks.DEFAULT
-    epochs: int = 40
+    epochs: int = 60
     batch_size: int = 128
-    learning_rate: float = 0.01
-    weight_decay: float = 0.01
+    learning_rate: float = 0.006
+    weight_decay: float = 0.05
     averaging: float = 0.999
     augment: bool = True
     split: Split = "fixed"

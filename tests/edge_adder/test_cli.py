@@ -1,0 +1,290 @@
+"""The command line as a person and a script meet it."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import edge_adder as package
+from edge_adder import EdgeAdder, prepare_image
+from edge_adder.predictor import BUNDLED_MODEL
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SEVEN = EXAMPLES / "seven.png"
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def fails(done: subprocess.CompletedProcess[str], code: int) -> str:
+    """Check that a run failed as promised; return its one line."""
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("edge-adder: error: ")
+    return lines[0].removeprefix("edge-adder: error: ")
+
+
+class TestPredict:
+    def test_one_image(self, edge_adder: Run) -> None:
+        done = edge_adder("predict", SEVEN, "5")
+        answer = EdgeAdder().predict(SEVEN, 5)
+        percent = f"{100 * answer.digit_probability:.2f}"
+        assert done.stdout == f"{SEVEN}: 7 + 5 = 12  ({percent} %)\n"
+        assert (done.stderr, done.returncode) == ("", 0)
+
+    def test_several_images_in_order(self, edge_adder: Run) -> None:
+        names = ["three.png", "five.jpg", "four.png", "seven.png"]
+        done = edge_adder("predict", *(EXAMPLES / name for name in names), "9")
+        answers = [line.partition(": ")[2].partition("  ")[0] for line in done.stdout.splitlines()]
+        assert answers == ["3 + 9 = 12", "5 + 9 = 14", "4 + 9 = 13", "7 + 9 = 16"]
+
+    def test_standard_input(self, edge_adder: Run) -> None:
+        done = edge_adder("predict", "-", "1", input=SEVEN.read_bytes(), text=False)
+        assert done.stdout.startswith(b"-: 7 + 1 = 8  (")
+
+    def test_json_lines(self, edge_adder: Run) -> None:
+        done = edge_adder("predict", SEVEN, EXAMPLES / "three.png", "5", "--json")
+        first, second = map(json.loads, done.stdout.splitlines())
+        answer = EdgeAdder().predict(SEVEN, 5)
+        assert first.pop("digit_probability") == pytest.approx(answer.digit_probability, abs=1e-6)
+        assert first.pop("sum_probability") == pytest.approx(answer.sum_probability, abs=1e-6)
+        assert first == {
+            "image": str(SEVEN),
+            "number": 5,
+            "digit": 7,
+            "sum": 12,
+            "provider": "cpu",
+            "model": "default",
+        }
+        assert (second["digit"], second["sum"]) == (3, 8)
+
+    def test_top(self, edge_adder: Run) -> None:
+        plain = edge_adder("predict", SEVEN, "5", "--top", "3").stdout.splitlines()
+        assert len(plain) == 4
+        assert plain[1].split()[:2] == ["digit", "7"]
+        assert plain[1].split()[4:6] == ["sum", "12"]
+        done = edge_adder("predict", SEVEN, "5", "--top", "2", "--json")
+        top = json.loads(done.stdout)
+        assert [digit for digit, _ in top["top_digits"]][0] == 7
+        assert [total for total, _ in top["top_sums"]][0] == 12
+        assert len(top["top_digits"]) == len(top["top_sums"]) == 2
+
+    def test_save_input_writes_what_the_network_saw(
+        self, edge_adder: Run, tmp_path: Path
+    ) -> None:
+        done = edge_adder("predict", EXAMPLES / "five.jpg", "5", "--save-input", "seen.png")
+        assert ": 5 + 5 = 10  (" in done.stdout
+        seen = np.asarray(Image.open(tmp_path / "seen.png"))
+        assert np.array_equal(seen, prepare_image(EXAMPLES / "five.jpg"))
+        again = edge_adder("predict", "seen.png", "5")
+        assert again.stdout.partition(": ")[2] == done.stdout.partition(": ")[2]
+
+    def test_ink_can_be_forced(self, edge_adder: Run) -> None:
+        done = edge_adder("predict", EXAMPLES / "three.png", "5", "--ink", "dark")
+        assert ": 3 + 5 = 8  (" in done.stdout
+
+    def test_another_model_and_more_threads(self, edge_adder: Run, tmp_path: Path) -> None:
+        (tmp_path / "mine.onnx").write_bytes(BUNDLED_MODEL.read_bytes())
+        done = edge_adder("predict", SEVEN, "5", "--json", "--model", "mine.onnx", "--threads", "2")
+        assert json.loads(done.stdout)["model"] == "mine.onnx"
+
+    def test_auto_says_what_it_chose(self, edge_adder: Run) -> None:
+        done = edge_adder("predict", SEVEN, "5", "--provider", "auto", "--json")
+        assert done.stderr == f"edge-adder: provider auto: {json.loads(done.stdout)['provider']}\n"
+
+    def test_some_failures_exit_with_6_and_keep_the_rest(
+        self, edge_adder: Run, tmp_path: Path
+    ) -> None:
+        (tmp_path / "empty.png").touch()
+        done = edge_adder("predict", "empty.png", SEVEN, "5")
+        assert done.returncode == 6
+        assert done.stderr == "edge-adder: error: empty.png: the file is empty\n"
+        assert done.stdout.startswith(f"{SEVEN}: 7 + 5 = 12")
+
+    def test_a_failure_in_json_stands_in_its_place(self, edge_adder: Run, tmp_path: Path) -> None:
+        (tmp_path / "empty.png").touch()
+        done = edge_adder("predict", SEVEN, "empty.png", SEVEN, "5", "--json")
+        assert done.returncode == 6
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        assert lines[1] == {"image": "empty.png", "error": "empty.png: the file is empty"}
+        assert [line.get("digit") for line in lines] == [7, None, 7]
+
+    def test_a_reader_that_leaves_early_is_no_fault(self) -> None:
+        script = f"{sys.executable} -m edge_adder.cli predict {'%s ' % SEVEN * 300} 5 | head -n 1"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+        assert done.stdout.count("\n") == 1
+        assert done.stderr == ""
+
+    def test_odd_file_names_stay_on_their_line(self, edge_adder: Run, tmp_path: Path) -> None:
+        name = os.fsdecode(b"caf\xe9.png")
+        (tmp_path / name).write_bytes(SEVEN.read_bytes())
+        done = edge_adder("predict", name, "5")
+        assert done.stdout.startswith("caf\\udce9.png: 7 + 5 = 12")
+        assert "no\\nsuch" in fails(edge_adder("predict", "no\nsuch.png", "5"), 2)
+
+
+class TestBadInput:
+    @pytest.mark.parametrize("number", ["12", "-1", "-12", "3.5", "x", "٣", "", "07", "+7", "1e0"])
+    def test_a_bad_number(self, edge_adder: Run, number: str) -> None:
+        line = fails(edge_adder("predict", SEVEN, number), 2)
+        assert line == (
+            f"number must be an integer from 0 to 9, after the images, got {number!r}"
+        )
+
+    def test_missing_arguments(self, edge_adder: Run) -> None:
+        assert "expected an image and a number" in fails(edge_adder("predict"), 2)
+        assert "expected an image before" in fails(edge_adder("predict", "5"), 2)
+        assert "after the images" in fails(edge_adder("predict", SEVEN), 2)
+
+    def test_bad_files(self, edge_adder: Run, tmp_path: Path) -> None:
+        (tmp_path / "empty.png").touch()
+        (tmp_path / "text.png").write_text("no image")
+        (tmp_path / "half.png").write_bytes((EXAMPLES / "three.png").read_bytes()[:2000])
+        (tmp_path / "folder").mkdir()
+        Image.new("L", (50, 50), 200).save(tmp_path / "blank.png")
+        for name, message in {
+            "missing.png": "no such file",
+            "empty.png": "the file is empty",
+            "text.png": "not an image in one of PNG, JPEG, BMP, WEBP, TIFF, GIF",
+            "half.png": "damaged PNG image",
+            "folder": "is a folder, expected an image file",
+            "blank.png": "no ink found",
+        }.items():
+            line = fails(edge_adder("predict", name, "5"), 2)
+            assert line.startswith(f"{name}: {message}")
+
+    def test_a_bomb(self, edge_adder: Run, tmp_path: Path) -> None:
+        def chunk(kind: bytes, body: bytes) -> bytes:
+            checksum = struct.pack(">I", zlib.crc32(kind + body))
+            return struct.pack(">I", len(body)) + kind + body + checksum
+
+        header = struct.pack(">IIBBBBB", 50_000, 50_000, 1, 0, 0, 0, 0)
+        pixels = zlib.compress(bytes(10**6), 9)
+        (tmp_path / "bomb.png").write_bytes(
+            b"\x89PNG\r\n\x1a\n"
+            + chunk(b"IHDR", header)
+            + chunk(b"IDAT", pixels)
+            + chunk(b"IEND", b"")
+        )
+        line = fails(edge_adder("predict", "bomb.png", "5"), 2)
+        assert line.startswith("bomb.png: the image is too large: expected at most 50 megapixels")
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--provider", "gpu"], "provider must be one of auto, cpu, cuda, got 'gpu'"),
+            (["--ink", "blue"], "ink must be one of auto, light, dark, got 'blue'"),
+            (["--threads", "0"], "threads must be an integer of 1 or more, got 0"),
+            (["--threads", "x"], "Invalid value for '--threads'"),
+            (["--top", "11"], "--top must be 0 to 10, got 11"),
+            (["--tpo", "1"], "No such option"),
+            ([SEVEN, "5", "--save-input", "seen.png"], "--save-input takes one image, got 3"),
+        ],
+    )
+    def test_bad_options(self, edge_adder: Run, options: list[str], message: str) -> None:
+        line = fails(edge_adder("predict", SEVEN, "5", *options), 2)
+        assert line.startswith(message)
+
+    def test_a_bad_command(self, edge_adder: Run) -> None:
+        assert "No such command 'predct'" in fails(edge_adder("predct"), 2)
+
+    def test_a_bad_model_exits_with_3(self, edge_adder: Run, tmp_path: Path) -> None:
+        (tmp_path / "model.onnx").write_bytes(b"no model")
+        line = fails(edge_adder("predict", SEVEN, "5", "--model", "model.onnx"), 3)
+        assert "cannot load model.onnx" in line
+        assert "no model" in fails(edge_adder("info", "none.onnx"), 3)
+
+    @pytest.mark.skipif(
+        "CUDAExecutionProvider" in __import__("onnxruntime").get_available_providers(),
+        reason="this onnxruntime has CUDA",
+    )
+    def test_cuda_without_cuda_exits_with_4(self, edge_adder: Run) -> None:
+        line = fails(edge_adder("predict", SEVEN, "5", "--provider", "cuda"), 4)
+        assert "pip install 'onnxruntime-gpu" in line
+
+    def test_an_output_that_cannot_be_written_exits_with_5(self, edge_adder: Run) -> None:
+        line = fails(edge_adder("predict", SEVEN, "5", "--save-input", "no/seen.png"), 5)
+        assert line == "cannot write no/seen.png: No such file or directory"
+
+    def test_an_internal_fault_is_one_line_and_debug_shows_the_traceback(self) -> None:
+        code = (
+            "import sys, edge_adder.predictor as p\n"
+            "p.EdgeAdder.describe = lambda self: 1 / 0\n"
+            "from edge_adder.cli import main; main()"
+        )
+        for arguments in (["info"], ["info", "--debug"]):
+            done = subprocess.run(
+                [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 1
+            assert done.stderr.splitlines()[-1].startswith(
+                "edge-adder: error: internal fault: ZeroDivisionError: division by zero"
+            )
+            assert ("Traceback" in done.stderr) == ("--debug" in arguments)
+            assert len(done.stderr.splitlines()) == 1 or "--debug" in arguments
+
+    def test_debug_may_stand_anywhere(self, edge_adder: Run) -> None:
+        for arguments in (["--debug", "predict", "x.png", "5"], ["predict", "x.png", "5", "--debug"]):
+            assert "x.png: no such file" in edge_adder(*arguments).stderr
+
+
+class TestOthers:
+    def test_info_shows_contract_provenance_size_and_operators(self, edge_adder: Run) -> None:
+        shown = edge_adder("info").stdout
+        for line in (
+            "model: default",
+            f"size_bytes: {BUNDLED_MODEL.stat().st_size}",
+            "provider: cpu",
+            "  input image: uint8 (batch, 1, 28, 28)",
+            "  output sum: float32 (batch, 19)",
+            "  network: edge",
+        ):
+            assert line in shown.splitlines()
+        assert "  operators: Cast 1, Conv 5, " in shown
+
+    def test_info_json_is_the_description(self, edge_adder: Run, tmp_path: Path) -> None:
+        (tmp_path / "mine.onnx").write_bytes(BUNDLED_MODEL.read_bytes())
+        done = edge_adder("info", "mine.onnx", "--json")
+        assert json.loads(done.stdout) == EdgeAdder().describe() | {"model": "mine.onnx"}
+
+    def test_version(self, edge_adder: Run) -> None:
+        assert edge_adder("--version").stdout == f"edge-adder {package.__version__}\n"
+
+    @pytest.mark.parametrize("command", ["predict", "info", "train", "export"])
+    def test_every_command_has_help_with_an_example(self, edge_adder: Run, command: str) -> None:
+        done = edge_adder(command, "--help")
+        assert done.returncode == 0
+        assert f"Example: edge-adder {command} " in done.stdout
+        assert command in edge_adder("--help").stdout
+
+    def test_no_arguments_shows_the_help(self, edge_adder: Run) -> None:
+        done = edge_adder()
+        assert "Usage: edge-adder" in done.stdout + done.stderr
+
+    def test_a_missing_workshop_is_named_with_the_remedy(self, tmp_path: Path) -> None:
+        code = (
+            "import sys; sys.modules['torch'] = None; sys.modules['torchvision'] = None\n"
+            "from edge_adder.cli import main; main()"
+        )
+        for command in ("train", "export"):
+            done = subprocess.run(
+                [sys.executable, "-c", code, command],
+                capture_output=True,
+                text=True,
+                check=False,
+                cwd=tmp_path,
+            )
+            line = fails(done, 2)
+            assert line.startswith(f"{command} needs ")
+            assert line.endswith("run `pip install -e '.[export]'` in a checkout of edge-adder")

@@ -1,0 +1,78 @@
+"""The contract is what architecture says, and a difference from it is named."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+
+from edge_adder.contract import CONTRACT, DIGITS, IMPOSSIBLE_LOG_PROBABILITY, SUMS, differences
+
+
+def test_the_contract_names_four_tensors() -> None:
+    stated = {
+        spec.name: (spec.dtype, spec.shape, spec.range)
+        for spec in (*CONTRACT.inputs, *CONTRACT.outputs)
+    }
+    assert stated == {
+        "image": ("uint8", ("batch", 1, 28, 28), (0, 255)),
+        "number": ("int64", ("batch",), (0, 9)),
+        "digit": ("float32", ("batch", 10), (None, 0)),
+        "sum": ("float32", ("batch", 19), (None, 0)),
+    }
+
+
+def test_sums_hold_the_largest_digit_and_number() -> None:
+    assert (DIGITS - 1) + (DIGITS - 1) == SUMS - 1
+
+
+def test_the_contract_survives_json() -> None:
+    assert json.loads(json.dumps(CONTRACT.to_dict())) == CONTRACT.to_dict()
+
+
+def test_a_fixed_batch_stands_first_in_every_shape() -> None:
+    fixed = CONTRACT.to_dict(4)
+    shapes = [spec["shape"][0] for side in ("inputs", "outputs") for spec in fixed[side]]
+    assert shapes == [4, 4, 4, 4]
+
+
+def test_an_impossible_sum_has_probability_zero_and_a_finite_logarithm() -> None:
+    numpy = pytest.importorskip("numpy")
+    value = numpy.float32(IMPOSSIBLE_LOG_PROBABILITY)
+    assert numpy.isfinite(value)
+    assert numpy.exp(value) == 0
+
+
+def test_equal_values_have_no_differences() -> None:
+    assert list(differences(CONTRACT.to_dict(), CONTRACT.to_dict())) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "line"),
+    [
+        (("version",), 2, "contract.version: expected 1, got 2"),
+        (
+            ("inputs", 0, "dtype"),
+            "float32",
+            "contract.inputs[0].dtype: expected 'uint8', got 'float32'",
+        ),
+        (("outputs", 1, "shape", 1), 20, "contract.outputs[1].shape[1]: expected 19, got 20"),
+        (("inputs", 1, "range", 1), 10, "contract.inputs[1].range[1]: expected 9, got 10"),
+    ],
+)
+def test_a_difference_is_named_by_its_place(path: tuple, value: object, line: str) -> None:
+    found = copy.deepcopy(CONTRACT.to_dict())
+    part = found
+    for step in path[:-1]:
+        part = part[step]
+    part[path[-1]] = value
+    assert list(differences(found, CONTRACT.to_dict())) == [line]
+
+
+def test_missing_and_unknown_parts_are_named() -> None:
+    found = {"version": 1, "extra": 1}
+    assert list(differences(found, {"version": 1, "inputs": []})) == [
+        "contract.inputs is missing",
+        "contract.extra is unknown",
+    ]

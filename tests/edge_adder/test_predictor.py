@@ -1,0 +1,373 @@
+"""EdgeAdder: the raw contract, single answers, many answers, refusals."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_adder import (
+    ContractError,
+    EdgeAdder,
+    EdgeAdderError,
+    FileAccessError,
+    ImageError,
+    InputError,
+    ModelError,
+    Prediction,
+)
+from edge_adder.contract import CONTRACT, IMPOSSIBLE_LOG_PROBABILITY
+from edge_adder.predictor import BUNDLED_MODEL, check_number
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SAMPLES = {"seven.png": 7, "three.png": 3, "four.png": 4, "five.jpg": 5}
+
+
+class TestStoredParity:
+    """PyTorch's own answers, replayed through every entrance."""
+
+    @pytest.mark.parametrize("batch", [1, 2, 257])
+    def test_run_computes_what_pytorch_computed(
+        self, adder: EdgeAdder, vectors: dict[str, np.ndarray], batch: int
+    ) -> None:
+        for start in range(0, len(vectors["number"]), batch):
+            part = slice(start, start + batch)
+            got = adder.run(vectors["image"][part], vectors["number"][part])
+            for name in ("digit", "sum"):
+                wanted = vectors[name][part]
+                compared = wanted > -20
+                found = getattr(got, name)
+                assert np.abs(wanted - found)[compared].max() < 1e-4
+                assert np.array_equal(wanted.argmax(1), found.argmax(1))
+
+    def test_predict_and_predict_many_answer_the_same(
+        self, adder: EdgeAdder, vectors: dict[str, np.ndarray]
+    ) -> None:
+        images, numbers = vectors["image"][:60, 0], vectors["number"][:60].tolist()
+        many = list(adder.predict_many(images, numbers, batch_size=7))
+        assert [p.digit for p in many] == vectors["digit"][:60].argmax(1).tolist()
+        assert [p.sum for p in many] == vectors["sum"][:60].argmax(1).tolist()
+        for one, image, number in zip(many, images, numbers, strict=True):
+            single = adder.predict(image, number)
+            assert (single.digit, single.sum, single.number) == (one.digit, one.sum, number)
+            assert single.digit_probability == pytest.approx(one.digit_probability, abs=1e-5)
+
+    def test_the_vectors_belong_to_the_bundled_model(
+        self, adder: EdgeAdder, vectors: dict[str, np.ndarray]
+    ) -> None:
+        assert str(vectors["weights_sha256"]) == adder.provenance["weights_sha256"]
+
+
+class TestRun:
+    def test_outputs_are_named_float32_log_probabilities(
+        self, adder: EdgeAdder, vectors: dict[str, np.ndarray]
+    ) -> None:
+        outputs = adder.run(vectors["image"], vectors["number"])
+        assert outputs._fields == ("digit", "sum")
+        assert outputs.digit.shape == (300, 10)
+        assert outputs.sum.shape == (300, 19)
+        for output in outputs:
+            assert output.dtype == np.float32
+            assert np.isfinite(output).all()
+            assert np.exp(output.astype(np.float64)).sum(1) == pytest.approx(1, abs=1e-5)
+
+    def test_the_sum_is_the_digits_distribution_moved_by_the_number(
+        self, adder: EdgeAdder, vectors: dict[str, np.ndarray]
+    ) -> None:
+        digit, total = adder.run(vectors["image"], vectors["number"])
+        for row, number in enumerate(vectors["number"]):
+            assert np.array_equal(total[row, number : number + 10], digit[row])
+            outside = np.delete(total[row], np.s_[number : number + 10])
+            assert (outside == IMPOSSIBLE_LOG_PROBABILITY).all()
+
+    def test_no_image_gives_no_answer(self, adder: EdgeAdder) -> None:
+        outputs = adder.run(np.empty((0, 1, 28, 28), np.uint8), np.empty(0, np.int64))
+        assert (outputs.digit.shape, outputs.sum.shape) == ((0, 10), (0, 19))
+
+    @pytest.mark.parametrize(
+        ("images", "numbers", "message"),
+        [
+            (np.zeros((1, 1, 28, 28), np.float32), np.zeros(1, np.int64), "images must be uint8"),
+            (np.zeros((1, 28, 28), np.uint8), np.zeros(1, np.int64), r"\(batch, 1, 28, 28\), got"),
+            (np.zeros((1, 1, 28, 27), np.uint8), np.zeros(1, np.int64), r"got uint8 \(1, 1, 28"),
+            (np.zeros((1, 1, 28, 28), np.uint8), np.zeros(1, np.int32), "numbers must be int64"),
+            (np.zeros((1, 1, 28, 28), np.uint8), np.zeros((1, 1), np.int64), r"int64 \(batch\)"),
+            (np.zeros((1, 1, 28, 28), np.uint8), np.zeros(2, np.int64), "got 2 for 1"),
+            (np.zeros((1, 1, 28, 28), np.uint8), np.array([10]), "from 0 to 9, got 10"),
+            (np.zeros((1, 1, 28, 28), np.uint8), np.array([-1]), "from 0 to 9, got -1"),
+            (np.zeros((2, 1, 28, 28), np.uint8), np.array([3, 12]), "from 0 to 9, got 12"),
+            (np.zeros((2, 1, 28, 28), np.uint8), np.array([3, -4]), "from 0 to 9, got -4"),
+            ([[0]], np.array([3]), "images must be a numpy array, got list"),
+        ],
+    )
+    def test_other_arrays_are_refused(
+        self, adder: EdgeAdder, images: object, numbers: object, message: str
+    ) -> None:
+        with pytest.raises(InputError, match=message):
+            adder.run(images, numbers)
+
+
+class TestPredict:
+    @pytest.mark.parametrize(("name", "digit"), SAMPLES.items())
+    def test_the_samples_are_read(self, adder: EdgeAdder, name: str, digit: int) -> None:
+        for number in range(10):
+            prediction = adder.predict(EXAMPLES / name, number)
+            assert (prediction.digit, prediction.sum) == (digit, digit + number)
+            assert 0.9 < prediction.digit_probability <= 1
+            assert prediction.sum_probability == prediction.digit_probability
+
+    def test_a_prediction_says_what_was_asked_and_who_answered(
+        self, adder: EdgeAdder, seven: np.ndarray
+    ) -> None:
+        prediction = adder.predict(seven, 5)
+        assert (prediction.number, prediction.provider) == (5, "cpu")
+        assert prediction == adder.predict(seven, 5)
+        assert prediction != adder.predict(seven, 6)
+        with pytest.raises(FrozenInstanceError):
+            prediction.digit = 1
+
+    def test_top_lists_are_ordered_and_start_with_the_answer(
+        self, adder: EdgeAdder, seven: np.ndarray
+    ) -> None:
+        prediction = adder.predict(seven, 5)
+        digits, sums = prediction.top_digits(3), prediction.top_sums(19)
+        assert digits[0] == (7, prediction.digit_probability)
+        assert sums[0] == (12, prediction.sum_probability)
+        assert len(digits) == 3
+        assert sorted(sum_ for sum_, _ in sums) == list(range(19))
+        assert [p for _, p in sums] == sorted((p for _, p in sums), reverse=True)
+
+    @pytest.mark.parametrize("number", [7, np.int64(7), np.uint8(7)])
+    def test_any_integer_type_is_a_number(
+        self, adder: EdgeAdder, seven: np.ndarray, number: int
+    ) -> None:
+        prediction = adder.predict(seven, number)
+        assert prediction.sum == 14
+        assert type(prediction.number) is int
+
+    @pytest.mark.parametrize(
+        "number", [-1, 10, 3.0, "3", None, True, np.bool_(1), [3], 10**30, float("nan")]
+    )
+    def test_anything_else_is_none(
+        self, adder: EdgeAdder, seven: np.ndarray, number: object
+    ) -> None:
+        with pytest.raises(InputError, match="number must be an integer from 0 to 9, got "):
+            adder.predict(seven, number)
+        with pytest.raises(InputError):
+            check_number(number)
+
+
+class TestPredictMany:
+    def test_answers_come_in_order_and_one_number_serves_all(self, adder: EdgeAdder) -> None:
+        paths = [EXAMPLES / name for name in SAMPLES]
+        for batch_size in (1, 2, 3, 64):
+            answers = list(adder.predict_many(paths, 4, batch_size=batch_size))
+            assert [a.digit for a in answers] == list(SAMPLES.values())
+            assert [a.sum for a in answers] == [digit + 4 for digit in SAMPLES.values()]
+
+    def test_images_are_read_as_answers_are_taken(
+        self, adder: EdgeAdder, seven: np.ndarray
+    ) -> None:
+        read = 0
+
+        def endless() -> Iterator[np.ndarray]:
+            nonlocal read
+            while True:
+                read += 1
+                yield seven
+
+        answers = adder.predict_many(endless(), itertools.cycle([1, 2]), batch_size=8)
+        assert read == 0
+        assert [a.sum for a in itertools.islice(answers, 10)] == [8, 9] * 5
+        assert read == 16
+
+    def test_an_array_of_images_is_an_iterable_of_them(
+        self, adder: EdgeAdder, vectors: dict[str, np.ndarray]
+    ) -> None:
+        answers = adder.predict_many(vectors["image"][:, 0], vectors["number"])
+        assert [a.digit for a in answers] == vectors["digit"].argmax(1).tolist()
+
+    def test_an_error_is_raised_where_it_occurs(
+        self, adder: EdgeAdder, seven: np.ndarray
+    ) -> None:
+        answers = adder.predict_many([seven, seven, b""], 1, batch_size=2)
+        assert next(answers).digit == 7
+        assert next(answers).digit == 7
+        with pytest.raises(ImageError, match="the file is empty"):
+            next(answers)
+
+    def test_an_error_can_take_the_place_of_an_answer(
+        self, adder: EdgeAdder, seven: np.ndarray
+    ) -> None:
+        images = [b"", seven, b"x", seven, seven, b""]
+        for batch_size in (1, 2, 6):
+            answers = adder.predict_many(
+                images, [0, 1, 2, 30, 4, 5], on_error="return", batch_size=batch_size
+            )
+            kinds = [type(a).__name__ for a in answers]
+            assert kinds == [
+                "ImageError",
+                "Prediction",
+                "ImageError",
+                "InputError",
+                "Prediction",
+                "ImageError",
+            ]
+
+    def test_too_few_of_either_is_an_error(self, adder: EdgeAdder, seven: np.ndarray) -> None:
+        with pytest.raises(InputError, match="got more images than numbers"):
+            list(adder.predict_many([seven, seven], [1]))
+        with pytest.raises(InputError, match="got more numbers than images"):
+            list(adder.predict_many([seven], [1, 2]))
+
+    def test_nothing_in_nothing_out(self, adder: EdgeAdder) -> None:
+        assert list(adder.predict_many([], [])) == []
+        assert list(adder.predict_many([], 3)) == []
+
+    @pytest.mark.parametrize("single", ["seven.png", b"bytes", np.zeros((28, 28), np.uint8)])
+    def test_a_single_image_is_pointed_to_predict(self, adder: EdgeAdder, single: object) -> None:
+        with pytest.raises(InputError, match=r"for one use predict\(\)"):
+            adder.predict_many(single, 1)
+
+    def test_wrong_options_are_refused_at_once(self, adder: EdgeAdder) -> None:
+        with pytest.raises(InputError, match="on_error must be 'raise' or 'return', got 'skip'"):
+            adder.predict_many([], 1, on_error="skip")
+        with pytest.raises(InputError, match="batch_size must be 1 or more, got 0"):
+            adder.predict_many([], 1, batch_size=0)
+
+
+class TestSharing:
+    def test_16_threads_get_the_serial_answers_bit_for_bit(
+        self, adder: EdgeAdder, vectors: dict[str, np.ndarray]
+    ) -> None:
+        images, numbers = vectors["image"], vectors["number"]
+
+        def ask(row: int) -> tuple[bytes, bytes]:
+            digit, total = adder.run(images[row : row + 1], numbers[row : row + 1])
+            return digit.tobytes(), total.tobytes()
+
+        rows = [row % len(numbers) for row in range(3200)]
+        serial = [ask(row) for row in rows]
+        with ThreadPoolExecutor(16) as pool:
+            assert list(pool.map(ask, rows)) == serial
+
+    def test_it_is_immutable(self, adder: EdgeAdder) -> None:
+        for change in (
+            lambda: setattr(adder, "_session", None),
+            lambda: setattr(adder, "provider", "cuda"),
+            lambda: delattr(adder, "_session"),
+            lambda: setattr(adder, "anything", 1),
+        ):
+            with pytest.raises((AttributeError, TypeError)):
+                change()
+        assert adder.predict(EXAMPLES / "seven.png", 1).digit == 7
+
+    def test_what_it_hands_out_is_a_copy(self, adder: EdgeAdder) -> None:
+        adder.contract["version"] = 9
+        adder.provenance.clear()
+        assert adder.contract == CONTRACT.to_dict()
+        assert adder.provenance["network"] == "edge"
+
+
+class TestLoading:
+    def test_it_says_what_it_is(self, adder: EdgeAdder) -> None:
+        facts = adder.describe()
+        assert facts["model"] == adder.model == "default"
+        assert facts["size_bytes"] == len(adder.model_bytes) == BUNDLED_MODEL.stat().st_size
+        assert facts["provider"] == adder.provider == "cpu"
+        assert facts["threads"] == adder.threads == 1
+        assert facts["contract"] == CONTRACT.to_dict()
+        assert adder.batch is None
+        assert repr(adder) == "EdgeAdder('default', provider='cpu', threads=1)"
+        assert json.loads(json.dumps(facts)) == facts
+
+    def test_a_path_and_bytes_load_the_same(
+        self, adder: EdgeAdder, tmp_path: Path, seven: np.ndarray
+    ) -> None:
+        path = tmp_path / "model.onnx"
+        path.write_bytes(adder.model_bytes)
+        for other in (EdgeAdder(path), EdgeAdder(str(path)), EdgeAdder(adder.model_bytes)):
+            assert other.model_sha256 == adder.model_sha256
+            assert other.predict(seven, 5) == adder.predict(seven, 5)
+        assert EdgeAdder(path).model == str(path)
+
+    def test_several_threads_give_the_same_answers(
+        self, adder: EdgeAdder, vectors: dict[str, np.ndarray]
+    ) -> None:
+        two = EdgeAdder(threads=2)
+        one, other = (a.run(vectors["image"], vectors["number"]) for a in (adder, two))
+        assert np.abs(one.digit - other.digit).max() < 1e-4
+
+    @pytest.mark.parametrize("threads", [0, -1, 1.0, "2", True])
+    def test_threads_are_a_positive_integer(self, threads: object) -> None:
+        with pytest.raises(InputError, match="threads must be an integer of 1 or more, got "):
+            EdgeAdder(threads=threads)
+
+    @pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x08" * 500])
+    def test_what_is_no_model_is_refused(self, tmp_path: Path, content: bytes) -> None:
+        path = tmp_path / "model.onnx"
+        path.write_bytes(content)
+        with pytest.raises(ModelError, match=r"model\.onnx") as caught:
+            EdgeAdder(path)
+        assert "\n" not in str(caught.value)
+
+    def test_half_a_model_is_refused(self, adder: EdgeAdder) -> None:
+        with pytest.raises(ModelError):
+            EdgeAdder(adder.model_bytes[: len(adder.model_bytes) // 2])
+
+    def test_a_missing_model_says_how_to_make_one(self, tmp_path: Path) -> None:
+        with pytest.raises(ModelError, match=r"no model .*: make one with `edge-adder export`"):
+            EdgeAdder(tmp_path / "model.onnx")
+        with pytest.raises(ModelError, match="is a folder"):
+            EdgeAdder(tmp_path)
+
+    def test_a_model_that_cannot_be_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def deny(_: Path) -> bytes:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "read_bytes", deny)
+        with pytest.raises(FileAccessError, match="Permission denied"):
+            EdgeAdder(tmp_path / "model.onnx")
+
+
+class TestContractInTheFile:
+    """Bytes of the same length are swapped, so that the file stays a valid one."""
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            (b'"dtype": "uint8"', b'"dtype": "int16"', "dtype: expected 'uint8', got 'int16'"),
+            (b'"shape": ["batch", 19]', b'"shape": ["batch", 18]', "expected 19, got 18"),
+            (b'{"version": 1', b'{"version": 2', "contract.version: expected 1, got 2"),
+            (b"log-probability of each digit", b"the probability of each digit", "meaning"),
+            (b"edge_adder.contract", b"edge_adder.kontrakt", "has no 'edge_adder.contract' in"),
+            (b'{"version": 1', b'{"version"; 1', "metadata is not JSON"),
+        ],
+    )
+    def test_another_contract_is_refused(
+        self, adder: EdgeAdder, old: bytes, new: bytes, message: str
+    ) -> None:
+        assert adder.model_bytes.count(old) >= 1
+        with pytest.raises(ContractError, match=message.replace("(", r"\(")):
+            EdgeAdder(adder.model_bytes.replace(old, new, 1))
+
+    def test_tensors_must_be_those_that_the_contract_names(self, adder: EdgeAdder) -> None:
+        renamed = adder.model_bytes.replace(b"\x0a\x05digit", b"\x0a\x05dight")
+        renamed = renamed.replace(b"\x12\x05digit", b"\x12\x05dight")
+        assert renamed != adder.model_bytes
+        with pytest.raises(EdgeAdderError) as caught:
+            EdgeAdder(renamed)
+        assert caught.value.exit_code == 3
+
+    def test_errors_are_values_that_a_caller_can_tell_apart(self, adder: EdgeAdder) -> None:
+        answers = list(adder.predict_many([EXAMPLES / "seven.png", b""], 1, on_error="return"))
+        assert isinstance(answers[0], Prediction)
+        assert isinstance(answers[1], EdgeAdderError)

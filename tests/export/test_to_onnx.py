@@ -1,0 +1,337 @@
+"""Export: the file describes itself, repeats, and appears only if it computes what PyTorch does."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from edge_adder import EdgeAdder, ExitCode
+from edge_adder.contract import CONTRACT, CONTRACT_KEY, PROVENANCE_KEY
+from edge_adder.errors import FileAccessError, InputError, ParityError
+from edge_adder.predictor import BUNDLED_MODEL
+from export import checkpoint as checkpoints
+from export import data, drawn, to_onnx, verify
+from export.checkpoint import Checkpoint
+from export.verify import BATCHES, BOUND, ParityRow
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def content(committed: Checkpoint) -> bytes:
+    """The committed checkpoint as ONNX."""
+    return to_onnx.to_onnx(committed.build(), committed)
+
+
+@pytest.fixture(scope="session")
+def model(content: bytes) -> onnx.ModelProto:
+    return onnx.load_model_from_string(content)
+
+
+@pytest.fixture
+def small_gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A gate of 20 drawn digits, for tests that are about something else."""
+    monkeypatch.setattr(to_onnx, "GATE_IMAGES", 20)
+    monkeypatch.delenv(data.DATA_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+class TestTheFile:
+    def test_tensors_are_those_of_the_contract(self, model: onnx.ModelProto) -> None:
+        for stated, tensors in (
+            (CONTRACT.inputs, model.graph.input),
+            (CONTRACT.outputs, model.graph.output),
+        ):
+            found = [
+                (
+                    tensor.name,
+                    onnx.helper.tensor_dtype_to_np_dtype(tensor.type.tensor_type.elem_type).name,
+                    tuple(d.dim_param or d.dim_value for d in tensor.type.tensor_type.shape.dim),
+                )
+                for tensor in tensors
+            ]
+            assert found == [(spec.name, spec.dtype, spec.shape) for spec in stated]
+
+    def test_it_is_one_file_of_the_least_ir_version(self, model: onnx.ModelProto) -> None:
+        assert all(not t.external_data for t in model.graph.initializer)
+        assert [(o.domain, o.version) for o in model.opset_import] == [("", 18)]
+        assert model.ir_version == 8
+
+    def test_metadata_is_the_contract_and_the_provenance_as_json(
+        self, model: onnx.ModelProto, committed: Checkpoint
+    ) -> None:
+        metadata = {prop.key: json.loads(prop.value) for prop in model.metadata_props}
+        assert set(metadata) == {CONTRACT_KEY, PROVENANCE_KEY}
+        assert metadata[CONTRACT_KEY] == CONTRACT.to_dict()
+        provenance = metadata[PROVENANCE_KEY]
+        assert provenance["network"] == "edge"
+        assert provenance["weights_sha256"] == committed.sha256
+        assert provenance["metrics"] == committed.metrics
+        assert provenance["parity"]["bound"] == BOUND
+        assert provenance["operators"] == Counter(node.op_type for node in model.graph.node)
+        assert provenance["versions"]["torch"] == torch.__version__.partition("+")[0]
+
+    def test_every_operator_is_needed(self, model: onnx.ModelProto) -> None:
+        assert Counter(node.op_type for node in model.graph.node) == {
+            "Cast": 1,
+            "Conv": 5,
+            "Relu": 4,
+            "Reshape": 1,
+            "LogSoftmax": 1,
+            "Pad": 1,
+            "Gather": 1,
+            "GatherElements": 1,
+        }
+
+    def test_the_input_scale_is_in_the_first_convolution(
+        self, model: onnx.ModelProto, committed: Checkpoint
+    ) -> None:
+        first = next(node for node in model.graph.node if node.op_type == "Conv")
+        kernel = onnx.numpy_helper.to_array(
+            next(t for t in model.graph.initializer if t.name == first.input[1])
+        )
+        weights = committed.weights
+        deviation = (weights["conv1.norm.running_var"] + 1e-5).sqrt()
+        folded = weights["conv1.conv.weight"] * (
+            weights["conv1.norm.weight"] / deviation / 255
+        ).view(-1, 1, 1, 1)
+        assert kernel == pytest.approx(folded.numpy(), rel=1e-5, abs=1e-9)
+
+    def test_the_exporters_notes_are_gone(self, content: bytes, model: onnx.ModelProto) -> None:
+        assert b"stack_trace" not in content
+        assert str(Path.cwd()).encode() not in content
+        assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
+        assert model.producer_name == "edge-adder"
+
+    def test_the_same_checkpoint_gives_the_same_bytes(
+        self, content: bytes, committed: Checkpoint
+    ) -> None:
+        assert to_onnx.to_onnx(committed.build(), committed) == content
+
+    @pytest.mark.parametrize("opset", to_onnx.OPSETS)
+    def test_every_offered_opset_computes_the_same(
+        self, content: bytes, committed: Checkpoint, opset: int
+    ) -> None:
+        other = to_onnx.to_onnx(committed.build(), committed, opset=opset)
+        proto = onnx.load_model_from_string(other)
+        assert proto.opset_import[0].version == opset
+        assert proto.ir_version == onnx.helper.find_min_ir_version_for(proto.opset_import)
+        images, numbers = verify.all_pairs(drawn.draw_digits(10)[0])
+        wanted, got = (EdgeAdder(c).run(images, numbers) for c in (content, other))
+        assert np.abs(wanted.sum - got.sum).max() < 1e-4
+
+    @pytest.mark.parametrize("batch", [1, 4])
+    def test_a_fixed_batch_stands_in_file_and_contract(
+        self, committed: Checkpoint, content: bytes, batch: int, seven: np.ndarray
+    ) -> None:
+        fixed = EdgeAdder(to_onnx.to_onnx(committed.build(), committed, batch=batch))
+        assert fixed.batch == batch
+        assert fixed.contract == CONTRACT.to_dict(batch)
+        wanted = EdgeAdder(content).predict(seven, 5)
+        assert fixed.predict(seven, 5).sum == wanted.sum == 12
+        answers = fixed.predict_many([seven, seven, b"", seven, seven, seven], 5, on_error="return")
+        assert [getattr(a, "sum", None) for a in answers] == [12, 12, None, 12, 12, 12]
+        with pytest.raises(InputError, match=f"this model takes batches of {batch}, got 3"):
+            fixed.run(np.zeros((3, 1, 28, 28), np.uint8), np.zeros(3, np.int64))
+
+
+class TestTheGate:
+    def test_it_compares_every_pair_at_every_batch_size(
+        self, committed: Checkpoint, content: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        calls: list[int] = []
+        run = EdgeAdder.run
+
+        def counted(self: EdgeAdder, images: np.ndarray, numbers: np.ndarray) -> object:
+            calls.append(len(numbers))
+            return run(self, images, numbers)
+
+        monkeypatch.setattr(EdgeAdder, "run", counted)
+        images, _ = drawn.draw_digits(60)
+        rows = verify.compare(committed.build(), EdgeAdder(content), images, "60 drawn digits")
+        assert Counter(calls) == {1: 600, 2: 300, 257: 2, 600 - 2 * 257: 1}
+        assert [(r.batch, r.output, r.pairs) for r in rows] == [
+            (batch, output, 600) for batch in BATCHES for output in ("digit", "sum")
+        ]
+        assert all(0 <= r.largest_difference < BOUND for r in rows)
+        assert all(r.changed_answers == r.contradictions == 0 for r in rows)
+
+    def test_another_weight_is_seen(self, committed: Checkpoint, content: bytes) -> None:
+        network = committed.build()
+        with torch.no_grad():
+            network.conv5.bias[3] += 0.001
+        rows = verify.compare(network, EdgeAdder(content), drawn.draw_digits(20)[0], "digits")
+        assert max(row.largest_difference for row in rows) > BOUND
+        with pytest.raises(ParityError, match=r"parity failed: .* differs from PyTorch by 0\.001"):
+            verify.check(rows, network)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"largest_difference": 1.01e-4}, "differs from PyTorch by 0.0001, bound 0.0001"),
+            ({"largest_difference": float("nan")}, "differs from PyTorch by nan"),
+            ({"changed_answers": 1}, "1 of 50 answers changed for sum of 5 digits at batch 2"),
+            ({"contradictions": 2}, r"sum is not digit \+ number in 2 of 50 pairs"),
+        ],
+    )
+    def test_one_bad_figure_is_enough(
+        self, committed: Checkpoint, change: dict[str, float], message: str
+    ) -> None:
+        network = committed.build()
+        good = {"largest_difference": 1e-4, "changed_answers": 0, "contradictions": 0}
+        verify.check([ParityRow("5 digits", 50, 2, "sum", **good)], network)
+        with pytest.raises(ParityError, match=message):
+            verify.check([ParityRow("5 digits", 50, 2, "sum", **good | change)], network)
+
+    def test_contradictions_are_bounded_only_where_the_adder_is_exact(self) -> None:
+        row = ParityRow("5 digits", 50, 2, "sum", 0.0, 0, 3)
+        verify.check([row], torch.nn.Linear(1, 1))
+
+    def test_test_images_join_where_they_are_at_hand(
+        self, committed: Checkpoint, content: bytes, tiny_mnist: Path
+    ) -> None:
+        rows = to_onnx.gate(committed.build(), EdgeAdder(content), tiny_mnist)
+        assert {row.images for row in rows} == {"1,000 drawn digits", "100 test images"}
+        assert {row.pairs for row in rows} == {10_000, 1_000}
+
+    @pytest.mark.usefixtures("small_gate")
+    def test_a_failure_keeps_the_old_files(
+        self, committed: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = tmp_path / "out"
+        folder.mkdir()
+        for name in ("model.onnx", "model.parity.npz"):
+            (folder / name).write_bytes(b"old")
+        monkeypatch.setattr(verify, "BOUND", 0.0)
+        with pytest.raises(ParityError) as caught:
+            to_onnx.export(committed, folder / "model.onnx")
+        assert caught.value.exit_code == ExitCode.MODEL
+        assert {p.name: p.read_bytes() for p in folder.iterdir()} == {
+            "model.onnx": b"old",
+            "model.parity.npz": b"old",
+        }
+
+    @pytest.mark.usefixtures("small_gate")
+    def test_an_infinite_output_fails(
+        self, committed: Checkpoint, monkeypatch: pytest.MonkeyPatch, content: bytes
+    ) -> None:
+        run = EdgeAdder.run
+
+        def broken(self: EdgeAdder, images: np.ndarray, numbers: np.ndarray) -> object:
+            outputs = run(self, images, numbers)
+            outputs.sum[0, 0] = -np.inf
+            return outputs
+
+        monkeypatch.setattr(EdgeAdder, "run", broken)
+        with pytest.raises(ParityError, match="sum is not finite for 20 drawn digits at batch 1"):
+            to_onnx.gate(committed.build(), EdgeAdder(content), None)
+
+
+@pytest.mark.usefixtures("small_gate")
+class TestWriting:
+    def test_model_and_vectors_are_written(self, committed: Checkpoint, tmp_path: Path) -> None:
+        result = to_onnx.export(committed, tmp_path / "new" / "mine.onnx")
+        assert sorted(p.name for p in (tmp_path / "new").iterdir()) == [
+            "mine.onnx",
+            "mine.parity.npz",
+        ]
+        assert result.size_bytes == result.path.stat().st_size < 200_000
+        with np.load(result.vectors, allow_pickle=False) as stored:
+            assert stored["image"].shape == (300, 1, 28, 28)
+            assert str(stored["weights_sha256"]) == committed.sha256
+            wanted = verify.reference(committed.build(), stored["image"], stored["number"])
+            assert np.array_equal(stored["digit"], wanted.digit)
+            assert np.array_equal(stored["sum"], wanted.sum)
+            pairs = Counter(zip(stored["digit"].argmax(1), stored["number"], strict=True))
+            assert len(pairs) >= 95  # nearly every digit with every number
+
+    def test_a_checkpoint_of_ones_own(self, trained: Path, tmp_path: Path) -> None:
+        mine = checkpoints.load(trained / "checkpoint.safetensors")
+        result = to_onnx.export(mine, tmp_path / "mine.onnx")
+        assert EdgeAdder(result.path).provenance["weights_sha256"] == mine.sha256
+
+    @pytest.mark.parametrize("opset", [17, 22, -1])
+    def test_other_opsets(self, committed: Checkpoint, tmp_path: Path, opset: int) -> None:
+        with pytest.raises(InputError, match=f"opset must be 18 to 21, got {opset}"):
+            to_onnx.export(committed, tmp_path / "model.onnx", opset=opset)
+
+    def test_a_folder_that_cannot_be_made(self, committed: Checkpoint, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        with pytest.raises(FileAccessError, match="cannot make folder"):
+            to_onnx.export(committed, tmp_path / "file" / "model.onnx")
+
+
+class TestTheCommand:
+    def test_without_arguments_it_exports_the_committed_checkpoint(
+        self, edge_adder: Run, tmp_path: Path, content: bytes
+    ) -> None:
+        done = edge_adder("export")
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "model.onnx").read_bytes() == content
+        lines = done.stdout.splitlines()
+        assert lines[0].startswith("PyTorch ")
+        assert lines[1].split()[:4] == ["images", "pairs", "batch", "output"]
+        assert lines[2].startswith("1,000 drawn digits    10,000      1   digit  ")
+        assert lines[-2].startswith(f"model.onnx: {len(content):,} bytes, opset 18, IR 8, 1 Cast")
+        assert lines[-1] == "model.parity.npz: 300 drawn digits with PyTorch's answers"
+        assert EdgeAdder(tmp_path / "model.onnx").batch is None
+
+    @pytest.mark.parametrize(
+        ("options", "code", "message"),
+        [
+            (["--batch", "x"], 2, "batch must be 'dynamic' or 1 or more, got 'x'"),
+            (["--batch", "0"], 2, "batch must be 'dynamic' or 1 or more, got 0"),
+            (["--network", "none"], 2, "network must be one of edge, got 'none'"),
+            (["--checkpoint", "none.safetensors"], 3, "no checkpoint none.safetensors: make one"),
+            (["--data-dir", "nowhere"], 2, "no MNIST in nowhere: expected train-images-idx3"),
+        ],
+    )
+    def test_bad_options(
+        self, edge_adder: Run, tmp_path: Path, options: list[str], code: int, message: str
+    ) -> None:
+        done = edge_adder("export", *options)
+        assert (done.returncode, done.stdout) == (code, "")
+        assert done.stderr.startswith(f"edge-adder: error: {message}")
+        assert len(done.stderr.splitlines()) == 1
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestTheBundledModel:
+    """What is committed belongs together; CONTRIBUTING.md says how to renew it."""
+
+    def test_it_has_the_committed_weights(self, adder: EdgeAdder, committed: Checkpoint) -> None:
+        assert adder.provenance["weights_sha256"] == committed.sha256
+        assert adder.provenance["metrics"] == committed.metrics
+
+    def test_it_is_what_the_export_makes(self, content: bytes, adder: EdgeAdder) -> None:
+        made_with = adder.provenance["versions"]
+        here = {name: version(name).partition("+")[0] for name in made_with}
+        if made_with != here:
+            pytest.skip(f"made with {made_with}, here are {here}")
+        assert content == BUNDLED_MODEL.read_bytes()
+
+    def test_its_vectors_are_what_the_export_makes(
+        self, committed: Checkpoint, vectors: dict[str, np.ndarray]
+    ) -> None:
+        made = to_onnx.parity_vectors(committed.build(), committed)
+        with np.load(io.BytesIO(made), allow_pickle=False) as again:
+            assert set(again) == set(vectors)
+            assert np.array_equal(again["image"], vectors["image"])
+            assert np.array_equal(again["number"], vectors["number"])
+            assert str(again["weights_sha256"]) == str(vectors["weights_sha256"])
+            assert again["digit"] == pytest.approx(vectors["digit"], abs=1e-4)
+
+    def test_it_reaches_its_bar_on_both_outputs(self, committed: Checkpoint) -> None:
+        assert committed.metrics["test"]["pairs"] == 100_000
+        bar = committed.build().accuracy_bar
+        assert min(committed.metrics["test"]["digit"], committed.metrics["test"]["sum"]) >= bar

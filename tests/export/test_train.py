@@ -1,0 +1,242 @@
+"""Training: what it leaves, that it repeats, that it resumes, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from edge_adder import cli
+from edge_adder.errors import CheckpointError, InputError
+from export import checkpoint as checkpoints
+from export.train import EpochRecord, Observer, TrainConfig, train
+
+Settings = dict[str, object]
+LEFT = {
+    "checkpoint.json",
+    "checkpoint.safetensors",
+    "confusion.png",
+    "curves.png",
+    "history.json",
+    "resume.safetensors",
+}
+
+
+def weights(out: Path) -> str:
+    return checkpoints.load(out / "checkpoint.safetensors").sha256
+
+
+class StopAt(Observer):
+    """Presses Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.at = epoch
+
+    def step(self, epoch: int, step: int, loss: Callable[[], float]) -> None:
+        if (epoch, step) == (self.at, 2):
+            assert loss() > 0
+            raise KeyboardInterrupt
+
+
+class TestWhatARunLeaves:
+    def test_the_files(self, trained: Path) -> None:
+        assert {path.name for path in trained.iterdir()} == LEFT
+
+    def test_the_checkpoint_says_how_it_was_made_and_how_good_it_is(self, trained: Path) -> None:
+        loaded = checkpoints.load(trained / "checkpoint.safetensors")
+        assert loaded.network == "edge"
+        assert loaded.config["epochs"] == 3
+        assert loaded.metrics["test"]["pairs"] == 1000
+        assert loaded.metrics["validation"]["pairs"] == 500
+        assert 0.1 < loaded.metrics["test"]["digit"] == loaded.metrics["test"]["sum"] <= 1
+        assert json.loads((trained / "checkpoint.json").read_text()) == loaded.details()
+
+    def test_no_folder_of_this_machine_stands_in_it(self, trained: Path) -> None:
+        assert "/" not in (trained / "checkpoint.json").read_text()
+
+    def test_the_history_has_every_epoch(self, trained: Path) -> None:
+        history = [EpochRecord(**r) for r in json.loads((trained / "history.json").read_text())]
+        assert [record.epoch for record in history] == [1, 2, 3]
+        assert history[-1].loss < history[0].loss
+        assert history[-1].learning_rate == pytest.approx(0, abs=1e-6)
+
+    def test_the_plots_are_pictures(self, trained: Path) -> None:
+        for name in ("curves.png", "confusion.png"):
+            with Image.open(trained / name) as picture:
+                assert picture.width > 500
+                assert len(np.unique(np.asarray(picture.convert("L")))) > 10
+
+
+class TestRepeating:
+    def test_the_same_seed_gives_the_same_weights(
+        self, short: Settings, trained: Path, tmp_path: Path
+    ) -> None:
+        train(TrainConfig(**short, out=tmp_path / "again"))
+        assert weights(tmp_path / "again") == weights(trained)
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"seed": 1}, {"augment": False}, {"split": "random-80-20"}, {"averaging": 0.0}],
+        ids=lambda change: next(iter(change)),
+    )
+    def test_every_setting_counts(
+        self, short: Settings, trained: Path, tmp_path: Path, change: Settings
+    ) -> None:
+        train(TrainConfig(**short | change, out=tmp_path))
+        assert weights(tmp_path) != weights(trained)
+
+
+class TestResuming:
+    @pytest.mark.parametrize("epoch", [1, 2, 3])
+    def test_an_interrupted_run_reaches_the_same_weights(
+        self, short: Settings, trained: Path, tmp_path: Path, epoch: int
+    ) -> None:
+        config = TrainConfig(**short, out=tmp_path)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, observer=StopAt(epoch))
+        if epoch > 1:
+            left = checkpoints.load(tmp_path / "checkpoint.safetensors")
+            assert "test" not in left.metrics
+            assert len(json.loads((tmp_path / "history.json").read_text())) == epoch - 1
+        result = train(config, resume=True)
+        assert weights(tmp_path) == weights(trained)
+        again, first = (
+            checkpoints.load(out / "checkpoint.safetensors").metrics
+            for out in (tmp_path, trained)
+        )
+        assert again == first
+        assert result.test.to_dict() == first["test"]
+        assert {path.name for path in tmp_path.iterdir()} == LEFT
+
+    def test_a_finished_run_resumes_to_itself(
+        self, short: Settings, trained: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "resume.safetensors").write_bytes(
+            (trained / "resume.safetensors").read_bytes()
+        )
+        train(TrainConfig(**short, out=tmp_path), resume=True)
+        assert weights(tmp_path) == weights(trained)
+
+    def test_a_killed_process_resumes_to_the_same_weights(
+        self, short: Settings, trained: Path, tmp_path: Path
+    ) -> None:
+        command = [sys.executable, "-m", "edge_adder.cli", "train", "--out", str(tmp_path)]
+        options = ["--epochs", "3", "--batch-size", "50", "--device", "cpu"]
+        options += ["--data-dir", str(short["data_dir"])]
+        process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("epoch 1/3: loss ")
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        assert "test" not in checkpoints.load(tmp_path / "checkpoint.safetensors").metrics
+        done = subprocess.run(
+            [*command, "--resume", *options[4:]], capture_output=True, text=True, check=True
+        )
+        assert "epoch 3/3: loss " in done.stderr
+        assert weights(tmp_path) == weights(trained)
+
+    def test_ctrl_c_says_how_to_go_on(self, short: Settings, tmp_path: Path) -> None:
+        command = [sys.executable, "-m", "edge_adder.cli", "train", "--epochs", "200"]
+        command += ["--batch-size", "50", "--data-dir", str(short["data_dir"]), "--out", "run"]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+        )
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("epoch 1/200")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == cli.INTERRUPTED
+        assert out == ""
+        assert re.fullmatch(
+            r"edge-adder: stopped; [0-9]+ of 200 epochs are in run: continue with "
+            r"`edge-adder train --resume --out run`",
+            err.splitlines()[-1],
+        )
+
+
+class TestRefused:
+    def test_a_folder_with_a_run_is_not_overwritten(
+        self, short: Settings, trained: Path
+    ) -> None:
+        before = weights(trained)
+        with pytest.raises(InputError, match="holds a run of 3 epochs: continue it with --resume"):
+            train(TrainConfig(**short, out=trained))
+        assert weights(trained) == before
+
+    def test_nothing_to_resume(self, short: Settings, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="nothing to resume in"):
+            train(TrainConfig(**short, out=tmp_path), resume=True)
+
+    def test_another_recipe(self, short: Settings, trained: Path) -> None:
+        with pytest.raises(InputError, match="has seed 0, asked for 5"):
+            train(TrainConfig(**short | {"seed": 5}, out=trained), resume=True)
+
+    @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x08\0\0\0\0\0\0\0{}      "])
+    def test_a_broken_resume_file(
+        self, short: Settings, tmp_path: Path, content: bytes
+    ) -> None:
+        (tmp_path / "resume.safetensors").write_bytes(content)
+        with pytest.raises(CheckpointError, match="cannot be resumed from"):
+            train(TrainConfig(**short, out=tmp_path), resume=True)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"network": "none"}, "network must be one of edge"),
+            ({"epochs": 0}, "epochs must be 1 or more, got 0"),
+            ({"batch_size": 1}, "batch_size must be 2 or more"),
+            ({"learning_rate": 0.0}, "learning_rate must be above 0"),
+            ({"learning_rate": float("nan")}, "learning_rate must be above 0, got nan"),
+            ({"weight_decay": -1.0}, "weight_decay must be 0 or more"),
+            ({"averaging": 1.0}, "averaging must be 0 or more and below 1"),
+            ({"split": "half"}, "split must be one of fixed, random-80-20, got 'half'"),
+            ({"seed": -1}, "seed must be 0 or more"),
+            ({"device": "tpu"}, "device must be one of auto, cpu, cuda, got 'tpu'"),
+        ],
+    )
+    def test_settings_out_of_range(self, change: Settings, message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            TrainConfig(**change)
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+    def test_cuda_that_is_not_there(self, short: Settings, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="device cuda was asked for and PyTorch finds none"):
+            train(TrainConfig(**short | {"device": "cuda"}, out=tmp_path))
+
+    def test_a_batch_larger_than_the_data(self, short: Settings, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="batch_size must be at most 550, got 551"):
+            train(TrainConfig(**short | {"batch_size": 551}, out=tmp_path))
+
+
+def test_the_command_line_shows_the_defaults_of_the_config(
+    edge_adder: Callable[..., "subprocess.CompletedProcess[str]"],
+) -> None:
+    shown = " ".join(edge_adder("train", "--help", env=os.environ | {"COLUMNS": "300"}).stdout.split())
+    config = TrainConfig()
+    for option, value in {
+        "--network": config.network,
+        "--epochs": config.epochs,
+        "--batch-size": config.batch_size,
+        "--learning-rate": config.learning_rate,
+        "--split": config.split,
+        "--seed": config.seed,
+    }.items():
+        assert re.search(rf"{option} [^[]*\[default: {value}\]", shown), option
+
+
+def test_the_config_is_frozen() -> None:
+    with pytest.raises(AttributeError):
+        TrainConfig().epochs = 1
+
+

@@ -1,0 +1,147 @@
+"""Who imports whom: the arrows of the architecture, and nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+STANDARD = sys.stdlib_module_names | {"__future__"}
+RUNTIME = {"numpy", "onnxruntime", "PIL", "typer"}
+
+ALLOWED = {
+    "edge_adder": STANDARD | RUNTIME | {"edge_adder"},
+    "export": STANDARD
+    | {"numpy", "PIL", "torch", "torchvision", "onnx", "onnx_ir", "onnxruntime", "safetensors"}
+    | {"rich", "matplotlib", "edge_adder", "export"},
+}
+
+CORE = {"edge_adder.contract", "edge_adder.errors", "edge_adder.files"}
+"""What stands on the standard library alone, and serves both sides."""
+
+CHECKERS = {"to_onnx.py", "verify.py", "commands.py"}
+"""The files of `export` that run what it made."""
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Every imported module of a file, and whether the import runs when the file is imported."""
+
+    def visit(node: ast.AST, top: bool) -> Iterator[tuple[str, bool]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING":
+                continue
+            if isinstance(child, ast.Import):
+                yield from ((alias.name, top) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{path}: relative import"
+                yield child.module or "", top
+            else:
+                inside = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+                yield from visit(child, top and not inside)
+
+    yield from visit(ast.parse(path.read_text()), True)
+
+
+def files(package: str) -> list[Path]:
+    found = sorted((ROOT / package).rglob("*.py"))
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("package", ["edge_adder", "export"])
+def test_a_package_imports_only_what_is_below_it(package: str) -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {module}"
+        for path in files(package)
+        for module, _ in imports(path)
+        if module.partition(".")[0] not in ALLOWED[package]
+    ]
+    assert wrong == []
+
+
+def test_contract_errors_and_files_stand_on_the_standard_library() -> None:
+    for name in CORE:
+        path = ROOT / (name.replace(".", "/") + ".py")
+        assert {m.partition(".")[0] for m, _ in imports(path)} <= STANDARD | {"edge_adder"}
+        assert {m for m, _ in imports(path) if m.startswith("edge_adder")} <= CORE
+
+
+def test_export_uses_the_runtime_only_to_check_what_it_made() -> None:
+    users = {
+        path.name
+        for path in files("export")
+        for module, _ in imports(path)
+        if module.startswith("edge_adder") and module not in CORE
+    }
+    assert users <= CHECKERS
+
+
+def test_only_the_predictor_imports_onnxruntime() -> None:
+    users = {p.name for p in files("edge_adder") for m, _ in imports(p) if m == "onnxruntime"}
+    assert users == {"predictor.py"}
+
+
+def loaded_after(code: str, **environment: str) -> set[str]:
+    """The modules that a fresh interpreter has after running `code`."""
+    script = f"{code}\nimport sys, json; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+    )
+    return {name.partition(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
+
+
+WORKSHOP = {"torch", "torchvision", "onnx", "onnx_ir", "onnxscript", "safetensors", "matplotlib"}
+
+
+def test_importing_the_package_is_light() -> None:
+    heavy = {"onnxruntime", "numpy", "PIL", "typer", "export", "benchmarks"} | WORKSHOP
+    assert loaded_after("import edge_adder") & heavy == set()
+
+
+def test_help_is_light() -> None:
+    code = (
+        "from edge_adder.cli import main\n"
+        "try:\n    main([{arguments}])\nexcept SystemExit as e:\n    assert not e.code, e.code"
+    )
+    heavy = {"onnxruntime", "numpy", "PIL", "export", "benchmarks"} | WORKSHOP
+    for arguments in ("'--help'", "'predict', '--help'", "'export', '--help'", "'--version'"):
+        assert loaded_after(code.format(arguments=arguments)) & heavy == set()
+
+
+def test_a_prediction_never_loads_the_workshop() -> None:
+    code = (
+        "from edge_adder import EdgeAdder\n"
+        f"assert EdgeAdder().predict({str(ROOT / 'examples' / 'five.jpg')!r}, 2).sum == 7"
+    )
+    loaded = loaded_after(code)
+    assert loaded & ({"export", "benchmarks", "typer"} | WORKSHOP) == set()
+    assert {"onnxruntime", "numpy", "PIL"} <= loaded
+
+
+TELEMETRY = "import edge_adder.predictor, os; assert os.environ['ORT_DISABLE_TELEMETRY'] == {!r}"
+
+
+def test_telemetry_is_off_unless_the_user_turned_it_on() -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    for set_to, wanted in ((None, "1"), ("0", "0")):
+        extra = {} if set_to is None else {"ORT_DISABLE_TELEMETRY": set_to}
+        subprocess.run(
+            [sys.executable, "-c", TELEMETRY.format(wanted)], check=True, env=environment | extra
+        )
+
+
+def test_telemetry_is_decided_before_onnxruntime_is_imported() -> None:
+    lines = (ROOT / "edge_adder" / "predictor.py").read_text().splitlines()
+    decided = next(i for i, line in enumerate(lines) if "ORT_DISABLE_TELEMETRY" in line)
+    assert decided < lines.index("import onnxruntime as ort")
