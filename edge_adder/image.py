@@ -1,9 +1,9 @@
 """Any picture of a digit → uint8 (28, 28), light ink on black, as MNIST was made.
 
-The stages, in order: `decode` (file to pixels), `to_grey` (pixels to brightness), `shrink` (away with
-grain), `find_ink` (which end of the brightness is ink, and where it starts), `normalise` (cut out,
-scale to 20×20, centre by mass in 28×28). `prepare_image` runs them; a 28×28 image that is light on
-dark is ready as it is.
+The stages, in order: `decode` (file to pixels), `to_grey` (pixels to brightness), `shrink` (away
+with grain), `find_ink` (which end of the brightness is ink, and where it starts), `normalise` (cut
+out, scale to 20×20, centre by mass in 28×28). `prepare_image` runs them; a 28×28 image that is
+light on dark is ready as it is.
 
 Geometry only: scaling of values to the network's range is in the model.
 """

@@ -59,6 +59,7 @@ BATCH_SIZE = 64
 
 _OUTPUTS = [DIGIT.name, SUM.name]
 _NUMBERS = tuple(np.array([number], dtype=np.int64) for number in range(DIGITS))
+_IMAGE_DTYPE, _NUMBER_DTYPE = np.dtype(IMAGE.dtype), np.dtype(NUMBER.dtype)
 _ORT_TYPES = {"tensor(uint8)": "uint8", "tensor(int64)": "int64", "tensor(float)": "float32"}
 
 
@@ -311,8 +312,8 @@ class EdgeAdder:
         Raises:
             InputError: A dtype, a shape or a number is another.
         """
-        _check_array("images", images, IMAGE.dtype, (-1, 1, IMAGE_SIDE, IMAGE_SIDE))
-        _check_array("numbers", numbers, NUMBER.dtype, (-1,))
+        _check_array("images", images, _IMAGE_DTYPE, (1, IMAGE_SIDE, IMAGE_SIDE))
+        _check_array("numbers", numbers, _NUMBER_DTYPE, ())
         count = len(numbers)
         if len(images) != count:
             raise InputError(f"expected as many numbers as images, got {count} for {len(images)}")
@@ -422,16 +423,15 @@ def _pairs(
         yield image, number  # type: ignore[misc]
 
 
-def _check_array(name: str, array: object, dtype: str, shape: tuple[int, ...]) -> None:
-    """Refuse an array of another dtype or shape; -1 stands for any length."""
+def _check_array(
+    name: str, array: object, dtype: np.dtype[Any], image_shape: tuple[int, ...]
+) -> None:
+    """Refuse an array of another dtype, or of another shape after the batch axis."""
     if not isinstance(array, np.ndarray):
         raise InputError(f"{name} must be a numpy array, got {type(array).__name__}")
-    if array.dtype != dtype or array.ndim != len(shape) or array.shape[1:] != shape[1:]:
-        wanted = (BATCH, *shape[1:])
-        raise InputError(
-            f"{name} must be {dtype} ({', '.join(map(str, wanted))}), "
-            f"got {array.dtype} {array.shape}"
-        )
+    if array.dtype != dtype or array.ndim == 0 or array.shape[1:] != image_shape:
+        wanted = ", ".join(map(str, (BATCH, *image_shape)))
+        raise InputError(f"{name} must be {dtype} ({wanted}), got {array.dtype} {array.shape}")
 
 
 def _read_model(model: str | os.PathLike[str] | bytes | None) -> tuple[str, bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +19,11 @@ from edge_adder.predictor import BUNDLED_MODEL
 ROOT = Path(__file__).parent.parent
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("mnist") and not os.environ.get("EDGE_ADDER_DATA"):
+        pytest.skip("needs the full MNIST: name its folder in EDGE_ADDER_DATA")
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +59,22 @@ def edge_adder(tmp_path: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with 600 training and 100 test images, drawn, in MNIST's own format."""
+    from export.data import FILES
+    from export.drawn import draw_digits
+
+    folder = tmp_path_factory.mktemp("tiny")
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for seed, count, (images_name, labels_name) in ((11, 600, FILES[:2]), (12, 100, FILES[2:])):
+        images, labels = draw_digits(count, seed=seed)
+        shuffled = np.random.default_rng(seed).permutation(count)
+        header = struct.pack(">4I", 0x0803, count, 28, 28)
+        (raw / images_name).write_bytes(header + images[shuffled].tobytes())
+        header = struct.pack(">2I", 0x0801, count)
+        (raw / labels_name).write_bytes(header + labels[shuffled].astype(np.uint8).tobytes())
+    return folder

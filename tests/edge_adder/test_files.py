@@ -15,7 +15,7 @@ from edge_adder.files import make_folder, write_atomically
 def test_a_new_file_holds_the_data_and_nothing_lies_beside_it(tmp_path: Path) -> None:
     write_atomically(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"new"
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:
@@ -27,9 +27,7 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
 
 
-def test_the_old_file_survives_a_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_old_file_survives_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "file"
     write_atomically(target, b"old")
 
@@ -40,7 +38,7 @@ def test_the_old_file_survives_a_failure(
     with pytest.raises(FileAccessError, match=r"cannot write .*file: No space left on device"):
         write_atomically(target, b"new")
     assert target.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_the_data_is_on_disk_before_the_name_is(
@@ -49,9 +47,7 @@ def test_the_data_is_on_disk_before_the_name_is(
     events = []
     replace, fsync = Path.replace, os.fsync
     monkeypatch.setattr(os, "fsync", lambda fd: (events.append("fsync"), fsync(fd))[1])
-    monkeypatch.setattr(
-        Path, "replace", lambda a, b: (events.append("rename"), replace(a, b))[1]
-    )
+    monkeypatch.setattr(Path, "replace", lambda a, b: (events.append("rename"), replace(a, b))[1])
     write_atomically(tmp_path / "file", b"data")
     assert events == ["fsync", "rename", "fsync"]
 

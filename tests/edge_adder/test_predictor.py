@@ -193,9 +193,7 @@ class TestPredictMany:
         answers = adder.predict_many(vectors["image"][:, 0], vectors["number"])
         assert [a.digit for a in answers] == vectors["digit"].argmax(1).tolist()
 
-    def test_an_error_is_raised_where_it_occurs(
-        self, adder: EdgeAdder, seven: np.ndarray
-    ) -> None:
+    def test_an_error_is_raised_where_it_occurs(self, adder: EdgeAdder, seven: np.ndarray) -> None:
         answers = adder.predict_many([seven, seven, b""], 1, batch_size=2)
         assert next(answers).digit == 7
         assert next(answers).digit == 7

@@ -48,7 +48,7 @@ def test_a_session_elsewhere_is_refused() -> None:
 class FakeSession:
     """What onnxruntime gives when CUDA is compiled in and its libraries are missing: the CPU."""
 
-    def __init__(self, data: bytes, *, sess_options: object, providers: list[str]) -> None:
+    def __init__(self, data: bytes, **_: object) -> None:
         self.real = ORIGINAL(data, providers=[CPU])
 
     def __getattr__(self, name: str) -> object:
@@ -81,7 +81,7 @@ def test_explicit_cuda_forbids_the_fallback(monkeypatch: pytest.MonkeyPatch) -> 
     ort = predictor_module.ort
     seen = {}
 
-    def session(data: bytes, *, sess_options: object, providers: list[str]) -> object:
+    def session(_: bytes, *, sess_options: object, providers: list[str]) -> object:
         key = "session.disable_cpu_ep_fallback"
         seen["fallback"] = sess_options.get_session_config_entry(key)
         seen["providers"] = providers

@@ -105,7 +105,9 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 
 def test_weights_of_another_network(fresh: Checkpoint) -> None:
     fresh.weights.pop("conv5.bias")
-    with pytest.raises(CheckpointError, match="does not fit network 'edge': .*conv5.bias") as error:
+    with pytest.raises(
+        CheckpointError, match=r"does not fit network 'edge': .*conv5\.bias"
+    ) as error:
         fresh.build()
     assert "\n" not in str(error.value)
 
@@ -133,5 +135,7 @@ def test_the_committed_json_is_the_header(committed: Checkpoint) -> None:
 def test_nothing_is_unpickled() -> None:
     sources = [p.read_text() for p in (ROOT / "export").rglob("*.py")]
     assert sources
-    assert not any("torch.load(" in source or "pickle" in source.lower().replace("unpickled", "")
-                   for source in sources)
+    assert not any(
+        "torch.load(" in source or "pickle" in source.lower().replace("unpickled", "")
+        for source in sources
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -21,13 +20,8 @@ from export.data import (
     split_indices,
 )
 
-needs_mnist = pytest.mark.skipif(
-    not os.environ.get(DATA_VARIABLE),
-    reason=f"needs the full MNIST: name its folder in {DATA_VARIABLE}",
-)
 
-
-@needs_mnist
+@pytest.mark.mnist
 def test_the_full_mnist() -> None:
     train, test = load_mnist(train=True), load_mnist(train=False)
     assert (len(train), len(test)) == (60_000, 10_000)
@@ -65,9 +59,7 @@ def test_without_network_and_data_the_four_files_are_named(
     def unreachable(*_: object, **__: object) -> None:
         raise RuntimeError("Error downloading train-images-idx3-ubyte.gz:\nTried a, got:\nb")
 
-    monkeypatch.setattr(
-        torchvision.datasets.mnist, "download_and_extract_archive", unreachable
-    )
+    monkeypatch.setattr(torchvision.datasets.mnist, "download_and_extract_archive", unreachable)
     with pytest.raises(FileAccessError) as caught:
         load_mnist(train=True)
     message = str(caught.value)

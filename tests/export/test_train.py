@@ -111,8 +111,7 @@ class TestResuming:
         result = train(config, resume=True)
         assert weights(tmp_path) == weights(trained)
         again, first = (
-            checkpoints.load(out / "checkpoint.safetensors").metrics
-            for out in (tmp_path, trained)
+            checkpoints.load(out / "checkpoint.safetensors").metrics for out in (tmp_path, trained)
         )
         assert again == first
         assert result.test.to_dict() == first["test"]
@@ -121,9 +120,7 @@ class TestResuming:
     def test_a_finished_run_resumes_to_itself(
         self, short: Settings, trained: Path, tmp_path: Path
     ) -> None:
-        (tmp_path / "resume.safetensors").write_bytes(
-            (trained / "resume.safetensors").read_bytes()
-        )
+        (tmp_path / "resume.safetensors").write_bytes((trained / "resume.safetensors").read_bytes())
         train(TrainConfig(**short, out=tmp_path), resume=True)
         assert weights(tmp_path) == weights(trained)
 
@@ -166,9 +163,7 @@ class TestResuming:
 
 
 class TestRefused:
-    def test_a_folder_with_a_run_is_not_overwritten(
-        self, short: Settings, trained: Path
-    ) -> None:
+    def test_a_folder_with_a_run_is_not_overwritten(self, short: Settings, trained: Path) -> None:
         before = weights(trained)
         with pytest.raises(InputError, match="holds a run of 3 epochs: continue it with --resume"):
             train(TrainConfig(**short, out=trained))
@@ -183,9 +178,7 @@ class TestRefused:
             train(TrainConfig(**short | {"seed": 5}, out=trained), resume=True)
 
     @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x08\0\0\0\0\0\0\0{}      "])
-    def test_a_broken_resume_file(
-        self, short: Settings, tmp_path: Path, content: bytes
-    ) -> None:
+    def test_a_broken_resume_file(self, short: Settings, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "resume.safetensors").write_bytes(content)
         with pytest.raises(CheckpointError, match="cannot be resumed from"):
             train(TrainConfig(**short, out=tmp_path), resume=True)
@@ -220,9 +213,11 @@ class TestRefused:
 
 
 def test_the_command_line_shows_the_defaults_of_the_config(
-    edge_adder: Callable[..., "subprocess.CompletedProcess[str]"],
+    edge_adder: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
-    shown = " ".join(edge_adder("train", "--help", env=os.environ | {"COLUMNS": "300"}).stdout.split())
+    shown = " ".join(
+        edge_adder("train", "--help", env=os.environ | {"COLUMNS": "300"}).stdout.split()
+    )
     config = TrainConfig()
     for option, value in {
         "--network": config.network,
@@ -238,5 +233,3 @@ def test_the_command_line_shows_the_defaults_of_the_config(
 def test_the_config_is_frozen() -> None:
     with pytest.raises(AttributeError):
         TrainConfig().epochs = 1
-
-

@@ -1,0 +1,56 @@
+"""Whole-process time of `edge-adder predict` against a bare script: python -m benchmarks.startup.
+
+The script (`benchmarks/bare.py`) has the same imports, builds the session and runs it once. Both
+run in turn, so that a slow moment of the machine meets both; the ratio is taken pair by pair.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import typer
+
+from edge_adder.predictor import BUNDLED_MODEL
+
+ROOT = Path(__file__).parent.parent
+SAMPLE = ROOT / "examples" / "seven.png"
+BOUND = 1.25
+
+PREDICT = [str(Path(sys.executable).with_name("edge-adder")), "predict", str(SAMPLE), "7"]
+BARE = [sys.executable, str(Path(__file__).with_name("bare.py")), str(BUNDLED_MODEL)]
+BARE += [str(SAMPLE), "7"]
+
+
+def seconds(command: list[str]) -> float:
+    """Wall time of one process, from start to exit."""
+    began = time.perf_counter()
+    environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1"}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)  # noqa: S603
+    took = time.perf_counter() - began
+    if "7 + 7 = 14" not in done.stdout:
+        raise SystemExit(f"{command} answered {done.stdout!r}")
+    return took
+
+
+def main(runs: Annotated[int, typer.Option(min=1, help="Pairs that are counted.")] = 30) -> None:
+    """Print both medians and the median ratio."""
+    pairs = [(seconds(PREDICT), seconds(BARE)) for _ in range(runs + 1)][1:]  # the first warms up
+    ours, bare = (median(column) for column in zip(*pairs, strict=True))
+    ratio = median(a / b for a, b in pairs)
+    print(f"edge-adder predict  {1000 * ours:7.1f} ms  median of {runs} processes")
+    print(f"bare script         {1000 * bare:7.1f} ms  in turn with them")
+    print(f"ratio               {ratio:7.2f}     bound {BOUND}: {_verdict(ratio)}")
+
+
+def _verdict(ratio: float) -> str:
+    return "held" if ratio <= BOUND else "missed"
+
+
+if __name__ == "__main__":
+    typer.run(main)

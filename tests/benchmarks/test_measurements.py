@@ -1,0 +1,99 @@
+"""The measuring commands run, and what they print is measured."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="the workshop needs the extra `export`")
+
+from benchmarks import accuracy, overhead, startup
+from edge_adder import EdgeAdder
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_overhead_times_every_call_in_turn() -> None:
+    order: list[str] = []
+    calls = {name: lambda name=name: order.append(name) for name in ("a", "b")}
+    p50 = overhead.measure(calls, blocks=2)
+    assert order == (["a"] * overhead.BLOCK + ["b"] * overhead.BLOCK) * 3
+    assert 0 < p50["a"] < 1000
+
+
+def test_overhead_prints_four_calls_and_a_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    overhead.main(blocks=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition("  ")[0] for line in lines[1:5]] == [
+        "identity graph",
+        "raw session.run",
+        "EdgeAdder.run",
+        "EdgeAdder.predict",
+    ]
+    assert re.fullmatch(r"raw session\.run +[0-9.]+ µs +1\.00 × raw", lines[2])
+    assert re.fullmatch(r"predict / raw: bound 1\.5: (held|missed)", lines[5])
+
+
+def test_startup_compares_two_processes_that_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    startup.main(runs=1)
+    ours, bare, ratio = capsys.readouterr().out.splitlines()
+    milliseconds = [float(line.split(" ms")[0].split()[-1]) for line in (ours, bare)]
+    assert all(10 < value for value in milliseconds)
+    assert float(ratio.split()[1]) == pytest.approx(milliseconds[0] / milliseconds[1], abs=0.01)
+
+
+def test_startup_refuses_a_command_that_answers_wrongly() -> None:
+    with pytest.raises(SystemExit, match="answered 'nothing"):
+        startup.seconds([sys.executable, "-c", "print('nothing')"])
+
+
+def test_the_bare_script_has_ten_lines() -> None:
+    source = (ROOT / "benchmarks" / "bare.py").read_text()
+    code = source.partition('"""\n')[2].splitlines()
+    assert (
+        0 < len([line for line in code if line and not line.startswith(("import", "from"))]) <= 10
+    )
+
+
+def test_accuracy_asks_arrays_and_files(
+    tiny_mnist: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accuracy.main(files=10, data_dir=tiny_mnist)
+    arrays, files = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"arrays: 1,000 pairs, digit (9[5-9]|100)\.\d\d%, sum .*%", arrays)
+    assert files.startswith("PNG files through `edge-adder predict`: 100 pairs of 10 files, digit ")
+    assert files.endswith("the same answers as the arrays: True")
+
+
+def test_accuracy_counts_wrong_answers(
+    tiny_mnist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for source in (tiny_mnist / "MNIST" / "raw").iterdir():
+        data = bytearray(source.read_bytes())
+        if source.name == "t10k-labels-idx1-ubyte":
+            data[8:33] = bytes((label + 1) % 10 for label in data[8:33])  # a quarter is wrong
+        (raw / source.name).write_bytes(data)
+    accuracy.main(files=4, data_dir=tmp_path)
+    shown = capsys.readouterr().out
+    assert 70 <= float(re.search(r"digit ([0-9.]+)%", shown)[1]) <= 75
+
+
+@pytest.mark.mnist
+def test_the_bundled_model_is_as_accurate_as_its_provenance_says() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.accuracy", "--files", "100"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    test = EdgeAdder().provenance["metrics"]["test"]
+    wanted = f"arrays: 100,000 pairs, digit {test['digit']:.2%}, sum {test['sum']:.2%}"
+    assert done.stdout.splitlines()[0] == wanted
+    assert done.stdout.splitlines()[1].endswith("the same answers as the arrays: True")
