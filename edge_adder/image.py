@@ -92,14 +92,13 @@ def prepare_image(source: ImageSource, *, ink: Ink = "auto") -> NDArray[np.uint8
     """
     if ink not in INKS:
         raise InputError(f"ink must be one of {', '.join(INKS)}, got {ink!r}")
-    name = _name_of(source)
-    grey = _as_grey(source, name)
+    grey = _as_grey(source)
     if ink != "dark" and _is_light_on_black(grey):
         return grey
     grey = shrink(grey)
     found = find_ink(grey, ink=ink)
     if found is None:
-        raise ImageError(f"{name}: no ink found")
+        raise ImageError(f"{_name_of(source)}: no ink found")
     if not found.dark and grey.shape == (IMAGE_SIDE, IMAGE_SIDE):
         return grey
     return normalise(grey, found)
@@ -284,9 +283,10 @@ def _is_light_on_black(grey: NDArray[np.uint8]) -> bool:
     )
 
 
-def _as_grey(source: ImageSource, name: str) -> NDArray[np.uint8]:
+def _as_grey(source: ImageSource) -> NDArray[np.uint8]:
     if isinstance(source, np.ndarray):
         return _array_to_grey(source)
+    name = _name_of(source)
     if isinstance(source, Image.Image):
         if source.width * source.height > MAX_PIXELS:
             raise ImageError(_too_large(name, source.width, source.height))

@@ -45,7 +45,7 @@ def confusion(matrix: Tensor, accuracy: Accuracy) -> bytes:
     figure = Figure(figsize=(6, 5.6), layout="constrained")
     axes = figure.subplots()
     wrong = matrix.clone().fill_diagonal_(0)
-    axes.imshow(wrong.numpy(), cmap="Reds", vmin=0, vmax=max(1, int(wrong.max())))
+    axes.imshow(wrong.numpy(), cmap="Reds", vmin=0, vmax=max(1, 2 * int(wrong.max())))
     for true in range(DIGITS):
         for answer in range(DIGITS):
             count = int(matrix[true, answer])
