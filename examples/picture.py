@@ -1,5 +1,6 @@
-"""Draws docs/samples.png, each sample as it is, as the network sees it, and what it answers:
-python examples/picture.py NUMBER.
+"""Draws docs/samples.png: python examples/picture.py NUMBER.
+
+Each sample as it is, as the network sees it, and what it answers.
 """
 
 from __future__ import annotations

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnx_ir as ir
 import torch
-from onnx_ir.passes.common import RemoveUnusedNodesPass
+from onnxscript import ir
 from torch import nn
 
 from edge_adder import EdgeAdder, __version__
@@ -250,7 +249,7 @@ def _fold_scale(graph: ir.Graph) -> None:
 
 def _strip(model: ir.Model) -> None:
     """Drop constants that nothing reads, and the exporter's notes, which name source files."""
-    RemoveUnusedNodesPass()(model)
+    ir.passes.common.RemoveUnusedNodesPass()(model)
     model.graph.metadata_props.clear()
     model.doc_string = None
     model.graph.doc_string = None

@@ -19,7 +19,7 @@ RUNTIME = {"numpy", "onnxruntime", "PIL", "typer"}
 ALLOWED = {
     "edge_adder": STANDARD | RUNTIME | {"edge_adder"},
     "export": STANDARD
-    | {"numpy", "PIL", "torch", "torchvision", "onnx", "onnx_ir", "onnxruntime", "safetensors"}
+    | {"numpy", "PIL", "torch", "torchvision", "onnx", "onnxscript", "onnxruntime", "safetensors"}
     | {"rich", "matplotlib", "edge_adder", "export"},
 }
 
