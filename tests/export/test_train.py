@@ -19,6 +19,8 @@ from PIL import Image
 from edge_adder import cli
 from edge_adder.errors import CheckpointError, InputError
 from export import checkpoint as checkpoints
+from export import train as training
+from export.data import LabelledImages, draw_numbers, load_mnist
 from export.train import EpochRecord, Observer, TrainConfig, train
 
 Settings = dict[str, object]
@@ -94,6 +96,42 @@ class TestRepeating:
     ) -> None:
         train(TrainConfig(**short | change, out=tmp_path))
         assert weights(tmp_path) != weights(trained)
+
+
+class TestDrawing:
+    def test_numbers_are_drawn_afresh_every_epoch_and_alike_for_a_seed(
+        self, short: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        drawn: list[list[int]] = []
+
+        def spy(count: int, generator: torch.Generator) -> torch.Tensor:
+            numbers = draw_numbers(count, generator)
+            drawn.append(numbers.tolist())
+            return numbers
+
+        monkeypatch.setattr(training, "draw_numbers", spy)
+        for run in ("a", "b"):
+            train(TrainConfig(**short, out=tmp_path / run))
+        assert drawn[:3] == drawn[3:]
+        assert len({tuple(numbers) for numbers in drawn}) == 3
+        assert all(set(numbers) == set(range(10)) for numbers in drawn)
+
+    def test_the_test_images_are_read_once_after_the_last_epoch(
+        self, short: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        events: list[str] = []
+
+        def spy(data_dir: Path | None, *, train: bool) -> LabelledImages:
+            events.append("training images" if train else "test images")
+            return load_mnist(data_dir, train=train)
+
+        class Note(Observer):
+            def epoch(self, record: EpochRecord) -> None:
+                events.append(f"epoch {record.epoch}")
+
+        monkeypatch.setattr(training, "load_mnist", spy)
+        train(TrainConfig(**short, out=tmp_path), observer=Note())
+        assert events == ["training images", "epoch 1", "epoch 2", "epoch 3", "test images"]
 
 
 class TestResuming:
