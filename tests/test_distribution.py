@@ -81,7 +81,7 @@ def test_the_documents_state_the_bundled_model_as_it_is() -> None:
 def test_the_readme_lists_every_exit_code() -> None:
     readme = (ROOT / "README.md").read_text()
     listed = readme.partition("**Exit codes**:")[2].partition("Results go to")[0]
-    numbers = {int(number) for number in re.findall(r"(?:^|·)\s*([0-9]+) ", listed.strip())}
+    numbers = {int(number) for number in re.findall(r"(?:^|·)\s*([0-9]+)\s", listed.strip())}
     assert numbers == {int(code) for code in ExitCode} | {130}
 
 
