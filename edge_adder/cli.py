@@ -397,7 +397,3 @@ def _print_json(value: dict[str, Any]) -> None:
 def _say(line: str) -> None:
     """One line to stderr, whatever is in it."""
     print("edge-adder: " + "\\n".join(line.splitlines()), file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()

@@ -52,7 +52,7 @@ def edge_adder(tmp_path: Path) -> Run:
     def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
         settings: dict[str, object] = {"cwd": tmp_path, "timeout": 300, "text": True}
         return subprocess.run(
-            [sys.executable, "-m", "edge_adder.cli", *map(str, arguments)],
+            [sys.executable, "-m", "edge_adder", *map(str, arguments)],
             check=False,
             capture_output=True,
             **(settings | options),

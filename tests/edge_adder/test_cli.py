@@ -119,7 +119,7 @@ class TestPredict:
         assert [line.get("digit") for line in lines] == [7, None, 7]
 
     def test_a_reader_that_leaves_early_is_no_fault(self) -> None:
-        script = f"{sys.executable} -m edge_adder.cli predict {f'{SEVEN} ' * 300} 5 | head -n 1"
+        script = f"{sys.executable} -m edge_adder predict {f'{SEVEN} ' * 300} 5 | head -n 1"
         done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
         assert done.stdout.count("\n") == 1
         assert done.stderr == ""

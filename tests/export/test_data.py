@@ -8,6 +8,7 @@ import pytest
 import torch
 import torchvision
 
+from edge_adder import prepare_image
 from edge_adder.errors import FileAccessError, InputError
 from export.data import (
     DATA_VARIABLE,
@@ -29,6 +30,12 @@ def test_the_full_mnist() -> None:
     assert train.images.shape[1:] == (1, 28, 28)
     assert train.labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert test.labels[:5].tolist() == [7, 2, 1, 0, 4]
+
+
+@pytest.mark.mnist
+def test_every_test_image_is_ready_for_the_network_as_it_is() -> None:
+    for image in load_mnist(train=False).images[:, 0].numpy():
+        assert prepare_image(image) is image
 
 
 def test_a_folder_by_option_and_by_variable(

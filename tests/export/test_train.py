@@ -165,7 +165,7 @@ class TestResuming:
     def test_a_killed_process_resumes_to_the_same_weights(
         self, short: Settings, trained: Path, tmp_path: Path
     ) -> None:
-        command = [sys.executable, "-m", "edge_adder.cli", "train", "--out", str(tmp_path)]
+        command = [sys.executable, "-m", "edge_adder", "train", "--out", str(tmp_path)]
         options = ["--epochs", "3", "--batch-size", "50", "--device", "cpu"]
         options += ["--data-dir", str(short["data_dir"])]
         process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
@@ -182,7 +182,7 @@ class TestResuming:
         assert weights(tmp_path) == weights(trained)
 
     def test_ctrl_c_says_how_to_go_on(self, short: Settings, tmp_path: Path) -> None:
-        command = [sys.executable, "-m", "edge_adder.cli", "train", "--epochs", "200"]
+        command = [sys.executable, "-m", "edge_adder", "train", "--epochs", "200"]
         command += ["--batch-size", "50", "--data-dir", str(short["data_dir"]), "--out", "run"]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
