@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import re
+import signal
 import sys
 import traceback
 import warnings
@@ -271,12 +271,10 @@ def main(argv: list[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     warnings.filterwarnings("ignore", module="PIL")  # of files that load all the same
+    if hasattr(signal, "SIGPIPE"):  # end quietly when the reader, such as head, has enough
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         code = app(args=arguments, prog_name="edge-adder", standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as head, has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = ExitCode.FILE
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except Exception as error:  # noqa: BLE001  one line, whatever happened
