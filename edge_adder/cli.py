@@ -7,7 +7,9 @@ Results go to stdout, everything else to stderr. An error is one line there, and
 from __future__ import annotations
 
 import importlib
+import io
 import json
+import os
 import re
 import signal
 import sys
@@ -269,12 +271,15 @@ def main(argv: list[str] | None = None) -> NoReturn:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(stream, io.TextIOWrapper):  # not where it was closed
+            stream.reconfigure(errors="backslashreplace")
     warnings.filterwarnings("ignore", module="PIL")  # of files that load all the same
     if hasattr(signal, "SIGPIPE"):  # end quietly when the reader, such as head, has enough
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         code = app(args=arguments, prog_name="edge-adder", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk shows here, not in a traceback at the end
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except Exception as error:  # noqa: BLE001  one line, whatever happened
@@ -291,6 +296,10 @@ def _report(error: Exception, arguments: list[str], debug: bool) -> int:
     if isinstance(error, _UsageError):
         _say(f"error: {_usage_message(error, arguments)}")
         return ExitCode.USAGE
+    if isinstance(error, OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still in the buffer stays unwritten
+        _say(f"error: cannot read or write {error.filename or 'standard output'}: {error.strerror}")
+        return ExitCode.FILE
     hint = "" if debug else "; --debug prints the traceback"
     _say(f"error: internal fault: {type(error).__name__}: {error}{hint}")
     return ExitCode.INTERNAL

@@ -131,6 +131,28 @@ class TestPredict:
         assert err == b""
         assert process.returncode == -signal.SIGPIPE
 
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+    def test_a_full_disk_behind_stdout_is_one_line(self) -> None:
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "edge_adder", "predict", SEVEN, "5"],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert done.stderr == (
+            "edge-adder: error: cannot read or write standard output: No space left on device\n"
+        )
+        assert done.returncode == 5
+
+    def test_a_closed_stdout_is_no_fault(self) -> None:
+        script = f"{sys.executable} -m edge_adder predict {SEVEN} 5 >&-"
+        done = subprocess.run(
+            ["/bin/sh", "-c", script], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
     def test_odd_file_names_stay_on_their_line(self, edge_adder: Run, tmp_path: Path) -> None:
         name = os.fsdecode(b"caf\xe9.png")
         (tmp_path / name).write_bytes(SEVEN.read_bytes())
