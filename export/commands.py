@@ -16,7 +16,8 @@ from export import checkpoint as checkpoints
 from export import networks, to_onnx
 from export import train as training
 from export.evaluate import Accuracy
-from export.train import EpochRecord, Observer, TrainConfig, TrainResult
+from export.history import EpochRecord
+from export.train import Observer, TrainConfig, TrainResult
 from export.verify import BOUND, ParityRow
 
 _STEPS_BETWEEN_LOSSES = 20  # reading the loss waits for the device

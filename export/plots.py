@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -12,9 +11,7 @@ from torch import Tensor
 
 from edge_adder.contract import DIGITS
 from export.evaluate import Accuracy
-
-if TYPE_CHECKING:
-    from export.train import EpochRecord
+from export.history import EpochRecord
 
 
 def curves(history: Sequence[EpochRecord]) -> bytes:

@@ -37,6 +37,7 @@ from export.data import (
     split_indices,
 )
 from export.evaluate import Accuracy, evaluate
+from export.history import EpochRecord
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -107,27 +108,6 @@ class TrainConfig:
 def _require(good: bool, name: str, got: object, expected: str) -> None:
     if not good:
         raise InputError(f"{name} must be {expected}, got {got!r}")
-
-
-@dataclass(frozen=True, slots=True)
-class EpochRecord:
-    """What one epoch left in the history.
-
-    Attributes:
-        epoch: Counted from 1.
-        loss: Mean training loss, in nats.
-        learning_rate: At its end.
-        digit: Validation accuracy of the digit, a fraction, of the averaged weights.
-        sum: Validation accuracy of the sum, likewise.
-        seconds: Time it took, validation included.
-    """
-
-    epoch: int
-    loss: float
-    learning_rate: float
-    digit: float
-    sum: float
-    seconds: float
 
 
 class Observer:

@@ -21,7 +21,8 @@ from edge_adder.errors import CheckpointError, InputError
 from export import checkpoint as checkpoints
 from export import train as training
 from export.data import LabelledImages, draw_numbers, load_mnist
-from export.train import EpochRecord, Observer, TrainConfig, train
+from export.history import EpochRecord
+from export.train import Observer, TrainConfig, train
 
 Settings = dict[str, object]
 LEFT = {
