@@ -7,6 +7,7 @@ package imports neither onnxruntime nor Pillow.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 from edge_adder.contract import CONTRACT
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from edge_adder.predictor import EdgeAdder, Outputs, Prediction
 
 __version__ = "0.1.0"
+
+# onnxruntime starts an uploader of usage data when it is imported, unless it is told not to before.
+# Whatever imports it here imports this package first.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
     "CONTRACT",

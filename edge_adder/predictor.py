@@ -13,12 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, final, overload
 
 import numpy as np
-from numpy.typing import NDArray
-
-# onnxruntime starts an uploader of usage data on import unless it is told not to before.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from edge_adder.contract import (
     BATCH,

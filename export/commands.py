@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-import onnxruntime
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -17,8 +16,9 @@ from export import networks, to_onnx
 from export import train as training
 from export.evaluate import Accuracy
 from export.history import EpochRecord
+from export.to_onnx import ExportResult
 from export.train import Observer, TrainConfig, TrainResult
-from export.verify import BOUND, ParityRow
+from export.verify import BOUND
 
 _STEPS_BETWEEN_LOSSES = 20  # reading the loss waits for the device
 
@@ -98,7 +98,7 @@ def export(
     versions = f"opset {facts['opset']}, IR {facts['ir_version']}"
     return "\n".join(
         [
-            _parity_table(result.parity),
+            _parity_table(result),
             "",
             f"{result.path}: {result.size_bytes:,} bytes, {versions}, {operators}",
             f"{result.vectors}: {to_onnx.VECTORS} drawn digits with PyTorch's answers",
@@ -106,17 +106,17 @@ def export(
     )
 
 
-def _parity_table(rows: list[ParityRow]) -> str:
+def _parity_table(result: ExportResult) -> str:
     title = (
         f"PyTorch {torch.__version__.partition('+')[0]} against onnxruntime "
-        f"{onnxruntime.__version__}, bounds {BOUND:g} and 0:"
+        f"{result.onnxruntime}, bounds {BOUND:g} and 0:"
     )
     header = f"{'images':20}{'pairs':>8}{'batch':>7}{'output':>8}{'largest difference':>20}"
     lines = [title, f"{header}{'changed answers':>17}{'sum is not digit + number':>27}"]
     lines += [
         f"{row.images:20}{row.pairs:>8,}{row.batch:>7}{row.output:>8}"
         f"{row.largest_difference:>20.2e}{row.changed_answers:>17}{row.contradictions:>27}"
-        for row in rows
+        for row in result.parity
     ]
     return "\n".join(lines)
 

@@ -101,7 +101,7 @@ def load_mnist(data_dir: Path | None = None, *, train: bool) -> LabelledImages:
     except (OSError, RuntimeError) as error:
         if not has_mnist(folder):
             raise FileAccessError(
-                f"MNIST could not be downloaded ({_first_line(error)}): put {wanted}"
+                f"MNIST could not be downloaded ({_first_line(error).rstrip(':')}): put {wanted}"
             ) from error
         raise InputError(f"MNIST in {raw} is damaged: {_first_line(error)}") from error
     except (ValueError, AssertionError, IndexError, KeyError, TypeError) as error:

@@ -64,6 +64,7 @@ class ExportResult:
         size_bytes: Of the model.
         provenance: What stands in its metadata.
         parity: What the gate measured.
+        onnxruntime: The version that ran the file in the gate.
     """
 
     path: Path
@@ -71,6 +72,7 @@ class ExportResult:
     size_bytes: int
     provenance: dict[str, Any]
     parity: list[ParityRow]
+    onnxruntime: str
 
 
 def export(
@@ -112,7 +114,15 @@ def export(
     make_folder(out.parent)
     write_atomically(vectors, parity_vectors(network, checkpoint))
     write_atomically(out, content)
-    return ExportResult(out, vectors, len(content), adder.provenance, rows)
+    facts = adder.describe()
+    return ExportResult(
+        path=out,
+        vectors=vectors,
+        size_bytes=facts["size_bytes"],
+        provenance=facts["provenance"],
+        parity=rows,
+        onnxruntime=facts["onnxruntime"],
+    )
 
 
 def gate(network: nn.Module, adder: EdgeAdder, data_dir: Path | None) -> list[ParityRow]:

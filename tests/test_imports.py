@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+SAMPLE = ROOT / "examples" / "five.jpg"
 STANDARD = sys.stdlib_module_names | {"__future__"}
 RUNTIME = {"numpy", "onnxruntime", "PIL", "typer"}
 
@@ -121,27 +122,43 @@ def test_help_is_light() -> None:
 
 def test_a_prediction_never_loads_the_workshop() -> None:
     code = (
-        "from edge_adder import EdgeAdder\n"
-        f"assert EdgeAdder().predict({str(ROOT / 'examples' / 'five.jpg')!r}, 2).sum == 7"
+        f"from edge_adder import EdgeAdder\nassert EdgeAdder().predict({str(SAMPLE)!r}, 2).sum == 7"
     )
     loaded = loaded_after(code)
     assert loaded & ({"export", "benchmarks", "typer"} | WORKSHOP) == set()
     assert {"onnxruntime", "numpy", "PIL"} <= loaded
 
 
-TELEMETRY = "import edge_adder.predictor, os; assert os.environ['ORT_DISABLE_TELEMETRY'] == {!r}"
-
-
 def test_telemetry_is_off_unless_the_user_turned_it_on() -> None:
+    code = "import os, edge_adder; assert os.environ['ORT_DISABLE_TELEMETRY'] == {!r}"
     environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
     for set_to, wanted in ((None, "1"), ("0", "0")):
         extra = {} if set_to is None else {"ORT_DISABLE_TELEMETRY": set_to}
         subprocess.run(
-            [sys.executable, "-c", TELEMETRY.format(wanted)], check=True, env=environment | extra
+            [sys.executable, "-c", code.format(wanted)], check=True, env=environment | extra
         )
 
 
-def test_telemetry_is_decided_before_onnxruntime_is_imported() -> None:
-    lines = (ROOT / "edge_adder" / "predictor.py").read_text().splitlines()
-    decided = next(i for i, line in enumerate(lines) if "ORT_DISABLE_TELEMETRY" in line)
-    assert decided < lines.index("import onnxruntime as ort")
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"from edge_adder import EdgeAdder; EdgeAdder().predict({str(SAMPLE)!r}, 2)",
+        "import edge_adder.predictor",
+        "from benchmarks import overhead; overhead.main(blocks=1)",
+        "import export.commands, edge_adder.predictor",
+    ],
+)
+def test_no_file_is_left_in_the_users_folders(code: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the workshop needs the extra `export`")
+    ours = ("ORT_DISABLE_TELEMETRY", "XDG_", "MPLCONFIGDIR", "CI")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+    (tmp_path / "home").mkdir()
+    settings = {"HOME": str(tmp_path / "home"), "MPLCONFIGDIR": str(tmp_path / "matplotlib")}
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        cwd=ROOT,
+        env=environment | settings,
+    )
+    assert list((tmp_path / "home").rglob("*")) == []
