@@ -9,10 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageOps
 
 from edge_adder import FileAccessError, ImageError, InputError, prepare_image
-from edge_adder.image import FORMATS, MAX_PIXELS, WORKING_SIDE, FoundInk, find_ink, shrink, to_grey
+from edge_adder.image import (
+    FORMATS,
+    INKS,
+    MAX_PIXELS,
+    WORKING_SIDE,
+    FoundInk,
+    find_ink,
+    shrink,
+    to_grey,
+)
 
 
 def encode(image: Image.Image, file_format: str, **options: object) -> bytes:
@@ -278,6 +290,44 @@ class TestStages:
     def test_float_images_are_read_by_their_range(self) -> None:
         unit = Image.fromarray(np.array([[0, 1], [0.5, 0]], np.float32))
         assert to_grey(unit).tolist() == [[0, 255], [127, 0]]
+
+
+class TestAnyArray:
+    """Whatever the pixels are: an image in MNIST's form, or a refusal by name."""
+
+    @given(
+        arrays(
+            st.sampled_from([np.uint8, np.uint16, np.bool_]),
+            st.tuples(st.integers(1, 150), st.integers(1, 150)),
+        ),
+        st.sampled_from(INKS),
+    )
+    @settings(max_examples=300, deadline=None, derandomize=True)
+    def test_grey(self, pixels: np.ndarray, ink: str) -> None:
+        self.check(pixels, ink)
+
+    @given(
+        arrays(
+            np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.sampled_from([2, 3, 4]))
+        ),
+        st.sampled_from(INKS),
+    )
+    @settings(max_examples=300, deadline=None, derandomize=True)
+    def test_colour_and_transparency(self, pixels: np.ndarray, ink: str) -> None:
+        self.check(pixels, ink)
+
+    @staticmethod
+    def check(pixels: np.ndarray, ink: str) -> None:
+        before = pixels.copy()
+        try:
+            prepared = prepare_image(pixels, ink=ink)
+        except ImageError as error:
+            assert str(error) == "image: no ink found"  # noqa: PT017  both ends are right
+        else:
+            assert prepared.shape == (28, 28)
+            assert prepared.dtype == np.uint8
+            assert prepared.max() > 0
+        assert np.array_equal(pixels, before)
 
 
 class TestRefused:
