@@ -37,7 +37,6 @@ app = typer.Typer(
     name="edge-adder",
     help="Reads a handwritten digit, adds a number, says both.",
     epilog="Example: edge-adder predict examples/seven.png 5",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -269,7 +268,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    arguments = [argument for argument in arguments if argument != "--debug"] or ["--help"]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not where it was closed
             stream.reconfigure(errors="backslashreplace")

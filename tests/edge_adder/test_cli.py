@@ -300,8 +300,10 @@ class TestOthers:
         assert command in edge_adder("--help").stdout
 
     def test_no_arguments_shows_the_help(self, edge_adder: Run) -> None:
-        done = edge_adder()
-        assert "Usage: edge-adder" in done.stdout + done.stderr
+        done, asked = edge_adder(), edge_adder("--help")
+        assert done.stdout == asked.stdout
+        assert done.stdout.startswith("Usage: edge-adder")
+        assert (done.returncode, done.stderr) == (0, "")
 
     def test_a_missing_workshop_is_named_with_the_remedy(self, tmp_path: Path) -> None:
         code = (
