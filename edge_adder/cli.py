@@ -22,7 +22,7 @@ import typer
 
 from edge_adder import __version__
 from edge_adder.contract import DIGITS
-from edge_adder.errors import EdgeAdderError, ExitCode, InputError
+from edge_adder.errors import EdgeAdderError, ExitCode, ImageError, InputError
 
 if TYPE_CHECKING:
     from edge_adder.predictor import EdgeAdder, Prediction
@@ -76,7 +76,7 @@ def root(
     """Options of every command; `main` handles --debug, wherever it stands."""
 
 
-@app.command(epilog="Example: edge-adder predict examples/seven.png examples/photo.jpg 5 --top 3")
+@app.command(epilog="Example: edge-adder predict examples/seven.png examples/five.jpg 5 --top 3")
 def predict(
     arguments: Annotated[
         list[str] | None,
@@ -115,20 +115,16 @@ def predict(
     if save_input is not None and len(images) != 1:
         raise InputError(f"--save-input takes one image, got {len(images)}")
 
-    from edge_adder.image import encode_png, prepare_image
     from edge_adder.predictor import EdgeAdder
 
     adder = EdgeAdder(model, provider=provider, threads=threads)  # type: ignore[arg-type]
     if provider == "auto":
         _say(f"provider auto: {adder.provider}")
-    sources: list[Any] = [sys.stdin.buffer if image == "-" else image for image in images]
-    if save_input is not None:
-        from edge_adder.files import write_atomically
-
-        sources = [prepare_image(sources[0], ink=ink)]  # type: ignore[arg-type]
-        write_atomically(save_input, encode_png(sources[0]))
-        ink = "light"
-    outcomes = adder.predict_many(sources, number, ink=ink, on_error="return")  # type: ignore[call-overload]
+    sources: list[Any] = [_standard_input() if image == "-" else image for image in images]
+    if save_input is None:
+        outcomes = adder.predict_many(sources, number, ink=ink, on_error="return")  # type: ignore[call-overload]
+    else:
+        outcomes = [_predict_and_save(adder, sources[0], number, ink, save_input)]
 
     failures = []
     for image, outcome in zip(images, outcomes, strict=True):
@@ -267,8 +263,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
         argv: The arguments after the program's name; None for this process's own.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"] or ["--help"]
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    debug = "--debug" in arguments[:end]
+    arguments = [a for a in arguments[:end] if a != "--debug"] + arguments[end:] or ["--help"]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not where it was closed
             stream.reconfigure(errors="backslashreplace")
@@ -310,6 +307,21 @@ def _usage_message(error: Any, arguments: list[str]) -> str:
     if re.match(r"-[0-9]", option):
         return _wrong_number(next(a for a in arguments if a.startswith(option)))
     return str(error.format_message())
+
+
+def _predict_and_save(
+    adder: EdgeAdder, source: Any, number: int, ink: Any, path: Path
+) -> Prediction | EdgeAdderError:
+    """The answer for one image, after writing the 28×28 that it rests on."""
+    from edge_adder.files import write_atomically
+    from edge_adder.image import encode_png, prepare_image
+
+    try:
+        seen = prepare_image(source, ink=ink)
+    except ImageError as error:
+        return error
+    write_atomically(path, encode_png(seen))
+    return adder.predict(seen, number, ink="light")
 
 
 def _split_arguments(arguments: list[str]) -> tuple[list[str], int]:
@@ -360,7 +372,7 @@ def _prediction_to_dict(
 def _print_prediction(image: str, prediction: Prediction, top: int) -> None:
     probability = min(prediction.digit_probability, prediction.sum_probability)
     print(
-        f"{image}: {prediction.digit} + {prediction.number} = {prediction.sum}  "
+        f"{_printable(image)}: {prediction.digit} + {prediction.number} = {prediction.sum}  "
         f"({100 * probability:.2f} %)"
     )
     ranked = zip(prediction.top_digits(top), prediction.top_sums(top), strict=True)
@@ -402,4 +414,16 @@ def _print_json(value: dict[str, Any]) -> None:
 
 def _say(line: str) -> None:
     """One line to stderr, whatever is in it."""
-    print("edge-adder: " + "\\n".join(line.splitlines()), file=sys.stderr)
+    if sys.stderr is not None:
+        print(f"edge-adder: {_printable(line)}", file=sys.stderr)
+
+
+def _printable(text: str) -> str:
+    """Text with line ends, escapes and the like written out, so that it stays one line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _standard_input() -> Any:
+    if sys.stdin is None:
+        raise InputError("standard input is closed: expected an image on it for -")
+    return sys.stdin.buffer

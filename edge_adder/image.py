@@ -37,7 +37,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")
 """The file formats that are opened; Pillow knows many more, most of them rarely used or tested."""
 
 MAX_PIXELS = 50_000_000
-"""Largest image that is decoded, in pixels: above today's phone cameras, 150 MB as RGB."""
+"""Largest image that is decoded, in pixels: 150 MB as RGB, and a 48-megapixel photograph fits."""
 
 MAX_FILE_BYTES = 256 * 2**20
 """Largest file that is read, so that an endless stream ends."""
@@ -92,14 +92,14 @@ def prepare_image(source: ImageSource, *, ink: Ink = "auto") -> NDArray[np.uint8
     """
     if ink not in INKS:
         raise InputError(f"ink must be one of {', '.join(INKS)}, got {ink!r}")
-    grey = _as_grey(source)
-    if ink != "dark" and _is_light_on_black(grey):
+    grey, colourless = _as_grey(source)
+    if ink != "dark" and colourless and _is_light_on_black(grey):
         return grey
     grey = shrink(grey)
     found = find_ink(grey, ink=ink)
     if found is None:
         raise ImageError(f"{_name_of(source)}: no ink found")
-    if not found.dark and grey.shape == (IMAGE_SIDE, IMAGE_SIDE):
+    if not found.dark and colourless and grey.shape == (IMAGE_SIDE, IMAGE_SIDE):
         return grey
     return normalise(grey, found)
 
@@ -129,7 +129,7 @@ def decode(data: bytes, name: str = "image") -> Image.Image:
     try:
         ImageOps.exif_transpose(opened, in_place=True)
     except Exception as error:
-        raise ImageError(f"{name}: damaged {opened.format} image: {_one_line(error)}") from error
+        raise _damaged(opened, name, error) from error
     return opened
 
 
@@ -261,6 +261,13 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         raise ImageError(f"{os.fspath(path)!r}: not a file name: {error}") from error
 
 
+_FULL_SCALES = (1.0, *(float(2**bits - 1) for bits in (8, 10, 12, 14, 16)))
+"""Full brightness of float images and of the bit depths that sensors have."""
+
+_COLOUR_NOISE = 12
+"""Largest difference between the channels of a grey JPEG, of 255."""
+
+
 def _border(pixels: NDArray[Any]) -> NDArray[Any]:
     """The outermost pixels of (height, width), each at least once: (count,)."""
     return np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
@@ -283,20 +290,27 @@ def _is_light_on_black(grey: NDArray[np.uint8]) -> bool:
     )
 
 
-def _as_grey(source: ImageSource) -> NDArray[np.uint8]:
+def _as_grey(source: ImageSource) -> tuple[NDArray[np.uint8], bool]:
+    """Brightness, uint8 (height, width), and whether that is all there is: no colour was lost."""
     if isinstance(source, np.ndarray):
         return _array_to_grey(source)
     name = _name_of(source)
     if isinstance(source, Image.Image):
         if source.width * source.height > MAX_PIXELS:
             raise ImageError(_too_large(name, source.width, source.height))
-        return _decoded(ImageOps.exif_transpose(source), name)
+        try:
+            return _decoded(ImageOps.exif_transpose(source), name)
+        except (OSError, ValueError) as error:  # cut short, or closed
+            raise _damaged(source, name, error) from error
     if isinstance(source, (str, os.PathLike)):
         data = read_file(source)
     elif isinstance(source, (bytes, bytearray, memoryview)):
         data = bytes(source)
     elif hasattr(source, "read"):
-        data = source.read(MAX_FILE_BYTES + 1)
+        try:
+            data = source.read(MAX_FILE_BYTES + 1)
+        except (OSError, ValueError) as error:  # ValueError: it is closed
+            raise FileAccessError(f"{name}: cannot be read: {_one_line(error)}") from error
         if not isinstance(data, bytes):
             raise InputError("image file must be open in binary mode")
     else:
@@ -307,20 +321,29 @@ def _as_grey(source: ImageSource) -> NDArray[np.uint8]:
     return _decoded(decode(data, name), name)
 
 
-def _decoded(image: Image.Image, name: str) -> NDArray[np.uint8]:
+def _decoded(image: Image.Image, name: str) -> tuple[NDArray[np.uint8], bool]:
     """`to_grey`, which is where Pillow reads the pixels and finds them damaged."""
     if 0 in image.size:
         raise ImageError(f"{name}: the image has no pixels")
     try:
-        return to_grey(image)
+        return to_grey(image), _is_colourless(image)
     except Exception as error:
-        kind = f"{image.format} image" if image.format else "image"
-        raise ImageError(f"{name}: damaged {kind}: {_one_line(error)}") from error
+        raise _damaged(image, name, error) from error
 
 
-def _array_to_grey(array: NDArray[Any]) -> NDArray[np.uint8]:
+def _is_colourless(image: Image.Image) -> bool:
+    """Whether red, green and blue are equal but for a JPEG's rounding; only small images matter."""
+    if image.mode in ("1", "L", "LA") or image.mode.startswith(("I", "F")):
+        return True
+    if image.size != (IMAGE_SIDE, IMAGE_SIDE):
+        return False
+    channels = np.asarray(image.convert("RGB"))
+    return int(np.ptp(channels, axis=2).max()) <= _COLOUR_NOISE
+
+
+def _array_to_grey(array: NDArray[Any]) -> tuple[NDArray[np.uint8], bool]:
     if array.ndim == 2 and array.dtype == np.uint8 and array.size:
-        return array
+        return array, True
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or channels not in (1, 2, 3, 4) or not array.size:
         raise InputError(
@@ -330,18 +353,19 @@ def _array_to_grey(array: NDArray[Any]) -> NDArray[np.uint8]:
     if array.dtype not in (np.uint8, np.uint16, np.bool_):
         raise InputError(f"image array must be uint8, uint16 or bool, got {array.dtype}")
     if array.dtype == np.uint16:
-        array = (array >> 8).astype(np.uint8)
+        array = _from_wide(array)
     elif array.dtype == np.bool_:
         array = array.astype(np.uint8) * FULL_INK
-    return to_grey(Image.fromarray(array[:, :, 0] if array.ndim == 3 and channels == 1 else array))
+    image = Image.fromarray(array[:, :, 0] if array.ndim == 3 and channels == 1 else array)
+    return to_grey(image), _is_colourless(image)
 
 
 def _from_wide(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """16-bit, 32-bit or float brightness → uint8, from the range that the values show."""
+    """16-bit, 32-bit or float brightness → uint8, by the least bit depth that holds the values."""
     wide = np.nan_to_num(values.astype(np.float64))
     highest = float(wide.max(initial=0))
-    full = 1.0 if highest <= 1 else 255.0 if highest <= 255 else 65535.0
-    scaled: NDArray[np.float64] = np.clip(wide * (255 / max(full, highest)), 0, 255)
+    full = next((full for full in _FULL_SCALES if highest <= full), highest)
+    scaled: NDArray[np.float64] = np.clip(np.rint(wide * (255 / full)), 0, 255)
     return scaled.astype(np.uint8)
 
 
@@ -367,7 +391,14 @@ def _ink_levels(grey: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.
 
 
 def _name_of(source: object) -> str:
-    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else "image"
+    """What stands for a source in messages: its path, an open file's name, or ``image``."""
+    name = source if isinstance(source, (str, os.PathLike)) else getattr(source, "name", None)
+    return os.fspath(name) if isinstance(name, (str, os.PathLike)) else "image"
+
+
+def _damaged(image: Image.Image, name: str, error: Exception) -> ImageError:
+    kind = f"{image.format} image" if image.format else "image"
+    return ImageError(f"{name}: damaged {kind}: {_one_line(error)}")
 
 
 def _too_large(name: str, *size: int) -> str:

@@ -38,7 +38,7 @@ from edge_adder.errors import (
     ModelError,
     ProviderError,
 )
-from edge_adder.image import ImageSource, Ink, prepare_image
+from edge_adder.image import INKS, ImageSource, Ink, prepare_image
 from edge_adder.providers import (
     EXECUTION_PROVIDERS,
     Provider,
@@ -51,6 +51,9 @@ BUNDLED_MODEL = Path(__file__).parent / "models" / "default.onnx"
 
 BATCH_SIZE = 64
 """Images for each run in `predict_many`: throughput is best at 64 to 128."""
+
+MAX_THREADS = 256
+"""More threads than any device has cores for a network of this size."""
 
 _OUTPUTS = [DIGIT.name, SUM.name]
 _NUMBERS = tuple(np.array([number], dtype=np.int64) for number in range(DIGITS))
@@ -138,8 +141,8 @@ class EdgeAdder:
         provider: Provider = "cpu",
         threads: int = 1,
     ) -> None:
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-            raise InputError(f"threads must be an integer of 1 or more, got {threads!r}")
+        if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+            raise InputError(f"threads must be an integer from 1 to {MAX_THREADS}, got {threads!r}")
         name, data = _read_model(model)
         session, delivered = _open_session(name, data, provider, threads)
         metadata = dict(session.get_modelmeta().custom_metadata_map)
@@ -289,6 +292,8 @@ class EdgeAdder:
             isinstance(images, np.ndarray) and images.ndim < 3
         ):
             raise InputError("images must be an iterable of images; for one use predict()")
+        if ink not in INKS:
+            raise InputError(f"ink must be one of {', '.join(INKS)}, got {ink!r}")
         if on_error not in ("raise", "return"):
             raise InputError(f"on_error must be 'raise' or 'return', got {on_error!r}")
         if batch_size < 1:
@@ -331,27 +336,33 @@ class EdgeAdder:
         batch_size: int,
         return_errors: bool,
     ) -> Iterator[Prediction | EdgeAdderError]:
-        while chunk := list(itertools.islice(pairs, batch_size)):
-            images = np.empty((len(chunk), 1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
-            numbers = np.zeros(len(chunk), np.int64)
-            errors: dict[int, EdgeAdderError] = {}
+        failure: Exception | None = None
+        more = True
+        while more:
+            images = np.empty((batch_size, 1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+            numbers = np.zeros(batch_size, np.int64)
             good = 0
-            for position, (image, number) in enumerate(chunk):
-                try:
-                    numbers[good] = check_number(number)
-                    images[good, 0] = prepare_image(image, ink=ink)
-                    good += 1
-                except EdgeAdderError as error:
-                    if not return_errors:
-                        raise
-                    errors[position] = error
+            outcomes: list[EdgeAdderError | None] = []  # None stands for an answer
+            try:
+                for image, number in itertools.islice(pairs, batch_size):
+                    try:
+                        numbers[good] = check_number(number)
+                        images[good, 0] = prepare_image(image, ink=ink)
+                        good += 1
+                        outcomes.append(None)
+                    except EdgeAdderError as error:
+                        if not return_errors:
+                            raise
+                        outcomes.append(error)
+                more = len(outcomes) == batch_size
+            except Exception as error:  # noqa: BLE001  raised below, after the answers before it
+                failure, more = error, False
             digits, sums = self._run_padded(images[:good], numbers[:good])
             rows = zip(numbers[:good].tolist(), digits, sums, strict=True)
-            for position in range(len(chunk)):
-                if position in errors:
-                    yield errors[position]
-                else:
-                    yield _prediction(*next(rows), self._provider)
+            for outcome in outcomes:
+                yield _prediction(*next(rows), self._provider) if outcome is None else outcome
+        if failure is not None:
+            raise failure
 
     def _run_padded(self, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Outputs:
         """`run` with up to a batch of images, filled up where the model's batch is fixed."""
@@ -504,9 +515,11 @@ def _check_contract(
         )
     try:
         declared = json.loads(metadata[CONTRACT_KEY])
-        json.loads(metadata.get(PROVENANCE_KEY, "{}"))
-    except ValueError as error:
+        provenance = json.loads(metadata.get(PROVENANCE_KEY, "{}"))
+    except (ValueError, RecursionError) as error:
         raise ContractError(f"{name}: its metadata is not JSON: {error}") from error
+    if not isinstance(provenance, dict):
+        raise ContractError(f"{name}: {PROVENANCE_KEY!r} is no JSON object")
     try:
         fixed = declared["inputs"][0]["shape"][0]
     except (KeyError, IndexError, TypeError):

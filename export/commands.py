@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from edge_adder.errors import InputError
+from edge_adder.errors import CheckpointError, InputError
 from export import checkpoint as checkpoints
 from export import networks, to_onnx
 from export import train as training
@@ -49,12 +50,15 @@ def train(
     if resume:
         header = training.read_resume_header(out / training.RESUME_FILE)
         recipe = header["recipe"] | given
-    config = TrainConfig(**recipe, device=device, data_dir=data_dir, out=out)
+    try:
+        config = TrainConfig(**recipe, device=device, data_dir=data_dir, out=out)
+    except TypeError as error:
+        raise CheckpointError(f"the run in {out} is of another version: {error}") from error
     with _ProgressBar() as observer:
         try:
             result = training.train(config, resume=resume, observer=observer)
         except KeyboardInterrupt:
-            observer.interrupted(out)
+            observer.interrupted(config)
             raise
     return _train_report(config, result)
 
@@ -85,7 +89,7 @@ def export(
     if network is not None and loaded.network != network:
         raise InputError(f"{checkpoint} is of network {loaded.network}, asked for {network}")
     if batch != "dynamic" and not (batch.isascii() and batch.isdigit()):
-        raise InputError(f"batch must be 'dynamic' or 1 or more, got {batch!r}")
+        raise InputError(f"batch must be 'dynamic' or 1 to {to_onnx.MAX_BATCH}, got {batch!r}")
     result = to_onnx.export(
         loaded,
         out,
@@ -184,6 +188,8 @@ class _ProgressBar(Observer):
         self._progress.update(
             self._task,
             completed=record.epoch * self._steps,
+            epoch=min(record.epoch + 1, self._epochs),
+            loss=f"{record.loss:.4f}",
             validation=f"{record.digit:.2%} / {record.sum:.2%}",
         )
         if self._progress.disable:
@@ -193,12 +199,17 @@ class _ProgressBar(Observer):
                 soft_wrap=True,
             )
 
-    def interrupted(self, out: Path) -> None:
-        """Say what is safe and how to go on."""
+    def interrupted(self, config: TrainConfig) -> None:
+        """Say what is safe and how to go on, once something is."""
         self._progress.stop()
+        if not self._epochs:
+            return
+        command = ["edge-adder", "train", "--resume", "--out", str(config.out)]
+        if config.data_dir is not None:
+            command += ["--data-dir", str(config.data_dir)]
         self._console.print(
-            f"edge-adder: stopped; {self._done} of {self._epochs} epochs are in {out}: "
-            f"continue with `edge-adder train --resume --out {out}`",
+            f"edge-adder: stopped; {self._done} of {self._epochs} epochs are in {config.out}: "
+            f"continue with `{shlex.join(command)}`",
             soft_wrap=True,
             markup=False,
         )

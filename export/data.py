@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import os
 import sys
@@ -52,6 +53,13 @@ class LabelledImages:
     def at(self, indices: Tensor) -> LabelledImages:
         """The images and labels at `indices`, int64 (chosen,)."""
         return LabelledImages(self.images[indices], self.labels[indices])
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of images and labels, in hexadecimal."""
+        digest = hashlib.sha256(self.images.numpy().tobytes())
+        digest.update(self.labels.numpy().tobytes())
+        return digest.hexdigest()
 
     def to(self, device: torch.device) -> LabelledImages:
         """The same on a device."""
@@ -106,6 +114,8 @@ def load_mnist(data_dir: Path | None = None, *, train: bool) -> LabelledImages:
         raise InputError(f"MNIST in {raw} is damaged: {_first_line(error)}") from error
     except (ValueError, AssertionError, IndexError, KeyError, TypeError) as error:
         raise InputError(f"MNIST in {raw} is damaged: {_first_line(error)}") from error
+    if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < DIGITS:
+        raise InputError(f"MNIST in {raw} is damaged: labels from {labels.min()} to {labels.max()}")
     if images.shape[1:] != (1, 28, 28) or len(images) != len(labels) or len(labels) == 0:
         raise InputError(
             f"MNIST in {raw} is damaged: expected as many labels as 28x28 images, "

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnxscript import ir
 from torch import nn
 
@@ -30,7 +31,7 @@ from edge_adder.contract import (
     PROVENANCE_KEY,
     SUM,
 )
-from edge_adder.errors import CheckpointError, InputError
+from edge_adder.errors import CheckpointError, FileAccessError, InputError
 from edge_adder.files import make_folder, write_atomically
 from export import data, drawn, verify
 from export.checkpoint import Checkpoint
@@ -44,6 +45,9 @@ OPSETS = range(18, 22)
 
 OLDEST_ONNXRUNTIME = "1.20.0"
 """The oldest onnxruntime that exported files are tested on (constraints-oldest.txt)."""
+
+MAX_BATCH = 4096
+"""The largest batch that can be fixed: beyond it a run only takes more memory, not less time."""
 
 GATE_IMAGES = 1000
 """Images of each kind in the gate, each with all ten numbers."""
@@ -104,13 +108,16 @@ def export(
     """
     if opset not in OPSETS:
         raise InputError(f"opset must be {OPSETS[0]} to {OPSETS[-1]}, got {opset}")
-    if batch is not None and batch < 1:
-        raise InputError(f"batch must be 'dynamic' or 1 or more, got {batch}")
+    if batch is not None and not 1 <= batch <= MAX_BATCH:
+        raise InputError(f"batch must be 'dynamic' or 1 to {MAX_BATCH}, got {batch}")
+    if out.is_dir():
+        raise FileAccessError(f"cannot write {out}: it is a folder, expected a file name")
+    vectors = out.with_name(f"{out.name.removesuffix('.onnx')}.parity.npz")
+    images = gate_images(data_dir)
     network = checkpoint.build()
     content = to_onnx(network, checkpoint, opset=opset, batch=batch)
     adder = EdgeAdder(content)
-    rows = gate(network, adder, data_dir)
-    vectors = out.with_suffix(".parity.npz")
+    rows = gate(network, adder, images)
     make_folder(out.parent)
     write_atomically(vectors, parity_vectors(network, checkpoint))
     write_atomically(out, content)
@@ -125,20 +132,40 @@ def export(
     )
 
 
-def gate(network: nn.Module, adder: EdgeAdder, data_dir: Path | None) -> list[ParityRow]:
-    """Compare on drawn digits, and on test images where they are at hand.
+def gate_images(data_dir: Path | None) -> dict[str, NDArray[np.uint8]]:
+    """What the gate compares on: drawn digits, and test images where they are at hand.
+
+    Args:
+        data_dir: As in `export`. A folder that is named must hold MNIST; the cache may.
+
+    Returns:
+        uint8 (count, 1, 28, 28) by description.
+
+    Raises:
+        InputError: A folder is named and MNIST is not in it.
+    """
+    images = [("drawn digits", drawn.draw_digits(GATE_IMAGES, seed=_GATE_SEED)[0])]
+    named = data.find_data_dir(data_dir)
+    if named is not None or data.has_mnist(data.cache_dir()):
+        test = data.load_mnist(named or data.cache_dir(), train=False)
+        step = max(1, len(test) // GATE_IMAGES)
+        images.append(("test images", test.images[::step].numpy()))
+    return {f"{len(part):,} {kind}": part for kind, part in images}
+
+
+def gate(
+    network: nn.Module, adder: EdgeAdder, images: dict[str, NDArray[np.uint8]]
+) -> list[ParityRow]:
+    """Compare PyTorch with the file on every set of images.
 
     Raises:
         ParityError: They differ.
     """
-    images, _ = drawn.draw_digits(GATE_IMAGES, seed=_GATE_SEED)
-    rows = verify.compare(network, adder, images, f"{len(images):,} drawn digits")
-    folder = data.find_data_dir(data_dir) or data.cache_dir()
-    if data_dir is not None or data.has_mnist(folder):
-        test = data.load_mnist(folder, train=False)
-        step = max(1, len(test) // GATE_IMAGES)
-        images = test.images[::step].numpy()
-        rows += verify.compare(network, adder, images, f"{len(images):,} test images")
+    rows = [
+        row
+        for description, part in images.items()
+        for row in verify.compare(network, adder, part, description)
+    ]
     verify.check(rows, network)
     return rows
 

@@ -170,37 +170,43 @@ class _State:
             else:
                 average.copy_(value)
 
-    def save(self, path: Path, recipe: dict[str, Any]) -> None:
+    def save(self, path: Path, run: dict[str, Any]) -> None:
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         for index, slots in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": v for k, v in slots.items()}
-        header = {"recipe": recipe, "history": [dataclasses.asdict(r) for r in self.history]}
+        header = run | {"history": [dataclasses.asdict(r) for r in self.history]}
         tensors = {k: v.cpu().contiguous() for k, v in tensors.items()}
         write_atomically(path, safetensors.torch.save(tensors, {_RESUME_KEY: json.dumps(header)}))
 
     def load(self, path: Path) -> None:
-        """Continue from a file that `save` made for the same recipe."""
+        """Continue from a file that `save` made for the same run.
+
+        Raises:
+            CheckpointError: The file lacks something.
+        """
         header = read_resume_header(path)
-        network: dict[str, Tensor] = {}
-        average: dict[str, Tensor] = {}
-        optimizer: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in safetensors.torch.load_file(path).items():
-            part, _, rest = name.partition(".")
-            if part == "optimizer":
-                index, _, slot = rest.partition(".")
-                optimizer.setdefault(int(index), {})[slot] = tensor
-            else:
-                (network if part == "network" else average)[rest] = tensor
-        self.network.load_state_dict(network)
-        self.average.load_state_dict(average)
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
+        slots: dict[int, dict[str, Tensor]] = {}
         groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
-        self.history = [EpochRecord(**record) for record in header["history"]]
+        try:
+            for name, tensor in safetensors.torch.load_file(path).items():
+                part, _, rest = name.partition(".")
+                parts[part][rest] = tensor
+            for name, tensor in parts["optimizer"].items():
+                index, _, slot = name.partition(".")
+                slots.setdefault(int(index), {})[slot] = tensor
+            self.network.load_state_dict(parts["network"])
+            self.average.load_state_dict(parts["average"])
+            self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
+            self.history = [EpochRecord(**record) for record in header["history"]]
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            reason = " ".join(str(error).split())
+            raise CheckpointError(f"{path} cannot be resumed from: {reason}") from error
 
 
 def read_resume_header(path: Path) -> dict[str, Any]:
-    """The recipe and the history in a run's resume file.
+    """The recipe, the hash of the data and the history in a run's resume file.
 
     Raises:
         InputError: There is no such file.
@@ -209,9 +215,10 @@ def read_resume_header(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
             header: dict[str, Any] = json.loads((file.metadata() or {})[_RESUME_KEY])
+            header = {key: header[key] for key in ("recipe", "data_sha256", "history")}
     except FileNotFoundError as error:
         raise InputError(f"nothing to resume in {path.parent}: no {path.name}") from error
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be resumed from: {error}") from error
     return header
 
@@ -231,7 +238,8 @@ def train(
         observer: Is told of each step and epoch.
 
     Raises:
-        InputError: Data are missing, `config.out` holds another run, or there is none to resume.
+        InputError: Data are missing or other than before, `config.out` holds another run, there is
+            none to resume, or training diverged.
         CheckpointError: The file to resume from cannot be read.
         FileAccessError: A file cannot be written.
     """
@@ -244,10 +252,10 @@ def train(
             f"{config.out} holds a run of {done} epochs: continue it with --resume, "
             "or choose another --out"
         )
-    if resume:
-        _check_same_recipe(read_resume_header(resume_path)["recipe"], config.recipe(), config.out)
-
     everything = load_mnist(config.data_dir, train=True)
+    run = {"recipe": config.recipe(), "data_sha256": everything.sha256}
+    if resume:
+        _check_same_run(read_resume_header(resume_path), run, config.out)
     fit_indices, validation_indices = split_indices(len(everything), config.split, config.seed)
     fit = everything.at(fit_indices).to(device)
     validation = everything.at(validation_indices).to(device)
@@ -259,7 +267,7 @@ def train(
     if resume:
         state.load(resume_path)
     else:
-        state.save(resume_path, config.recipe())
+        state.save(resume_path, run)
     observer.start(
         config, done_epochs=len(state.history), steps_per_epoch=len(fit) // config.batch_size
     )
@@ -267,6 +275,10 @@ def train(
     for epoch in range(len(state.history), config.epochs):
         began = time.perf_counter()
         loss = _train_epoch(state, config, fit, epoch, observer)
+        if not math.isfinite(loss):
+            raise InputError(
+                f"training diverged in epoch {epoch + 1} (loss {loss}): lower learning_rate"
+            )
         accuracy, _ = evaluate(state.average, validation)
         record = EpochRecord(
             epoch=epoch + 1,
@@ -277,7 +289,7 @@ def train(
             seconds=round(time.perf_counter() - began, 3),
         )
         state.history.append(record)
-        state.save(resume_path, config.recipe())
+        state.save(resume_path, run)
         _save_checkpoint(state, config, {"validation": accuracy.to_dict()})
         _save_history(state, config)
         observer.epoch(record)
@@ -354,14 +366,17 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _check_same_recipe(found: dict[str, Any], asked: dict[str, Any], out: Path) -> None:
+def _check_same_run(found: dict[str, Any], asked: dict[str, Any], out: Path) -> None:
+    recipe, wanted = found["recipe"], asked["recipe"]
     different = [
-        f"{key} {found.get(key)!r}, asked for {asked.get(key)!r}"
-        for key in found | asked
-        if found.get(key) != asked.get(key)
+        f"{key} {recipe.get(key)!r}, asked for {wanted.get(key)!r}"
+        for key in recipe | wanted
+        if recipe.get(key) != wanted.get(key)
     ]
     if different:
         raise InputError(f"the run in {out} has {'; '.join(different)}")
+    if found["data_sha256"] != asked["data_sha256"]:
+        raise InputError(f"the run in {out} began with other images: name theirs with --data-dir")
 
 
 def _save_checkpoint(state: _State, config: TrainConfig, metrics: dict[str, Any]) -> None:

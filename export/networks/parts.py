@@ -1,4 +1,4 @@
-"""What the networks share: their base class, input scaling, one-hot encoding, the exact adder."""
+"""What the networks share: their base class, input scaling, the exact adder."""
 
 from __future__ import annotations
 
@@ -35,11 +35,6 @@ def scale_image(image: Tensor) -> Tensor:
         float32 (batch, 1, 28, 28); 0 = background, 1 = full ink.
     """
     return image.float() * (1.0 / FULL_INK)
-
-
-def one_hot(number: Tensor) -> Tensor:
-    """int64 (batch,) of 0-9 → float32 (batch, 10)."""
-    return F.one_hot(number, DIGITS).float()
 
 
 class ExactAdder(nn.Module):

@@ -210,7 +210,7 @@ class TestBadInput:
         [
             (["--provider", "gpu"], "provider must be one of auto, cpu, cuda, got 'gpu'"),
             (["--ink", "blue"], "ink must be one of auto, light, dark, got 'blue'"),
-            (["--threads", "0"], "threads must be an integer of 1 or more, got 0"),
+            (["--threads", "0"], "threads must be an integer from 1 to 256, got 0"),
             (["--threads", "x"], "Invalid value for '--threads'"),
             (["--top", "11"], "--top must be 0 to 10, got 11"),
             (["--tpo", "1"], "No such option"),

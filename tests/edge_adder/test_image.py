@@ -289,7 +289,7 @@ class TestStages:
 
     def test_float_images_are_read_by_their_range(self) -> None:
         unit = Image.fromarray(np.array([[0, 1], [0.5, 0]], np.float32))
-        assert to_grey(unit).tolist() == [[0, 255], [127, 0]]
+        assert to_grey(unit).tolist() == [[0, 255], [128, 0]]
 
 
 class TestAnyArray:

@@ -302,9 +302,9 @@ class TestLoading:
         one, other = (a.run(vectors["image"], vectors["number"]) for a in (adder, two))
         assert np.abs(one.digit - other.digit).max() < 1e-4
 
-    @pytest.mark.parametrize("threads", [0, -1, 1.0, "2", True])
+    @pytest.mark.parametrize("threads", [0, -1, 257, 1.0, "2", True])
     def test_threads_are_a_positive_integer(self, threads: object) -> None:
-        with pytest.raises(InputError, match="threads must be an integer of 1 or more, got "):
+        with pytest.raises(InputError, match="threads must be an integer from 1 to 256, got "):
             EdgeAdder(threads=threads)
 
     @pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x08" * 500])

@@ -9,7 +9,7 @@ from torch import nn
 from edge_adder.contract import IMPOSSIBLE_LOG_PROBABILITY
 from edge_adder.errors import InputError
 from export import networks
-from export.networks.parts import ExactAdder, one_hot, scale_image
+from export.networks.parts import ExactAdder, scale_image
 
 
 @pytest.mark.parametrize("name", networks.NETWORKS)
@@ -80,7 +80,3 @@ class TestExactAdder:
 def test_ink_is_scaled_to_one() -> None:
     image = torch.tensor([0, 51, 255], dtype=torch.uint8)
     assert scale_image(image).tolist() == pytest.approx([0, 0.2, 1])
-
-
-def test_numbers_are_one_hot() -> None:
-    assert torch.equal(one_hot(torch.arange(10)), torch.eye(10))

@@ -200,7 +200,7 @@ class TestTheGate:
     def test_test_images_join_where_they_are_at_hand(
         self, committed: Checkpoint, content: bytes, tiny_mnist: Path
     ) -> None:
-        rows = to_onnx.gate(committed.build(), EdgeAdder(content), tiny_mnist)
+        rows = to_onnx.gate(committed.build(), EdgeAdder(content), to_onnx.gate_images(tiny_mnist))
         assert {row.images for row in rows} == {"1,000 drawn digits", "100 test images"}
         assert {row.pairs for row in rows} == {10_000, 1_000}
 
@@ -234,7 +234,7 @@ class TestTheGate:
 
         monkeypatch.setattr(EdgeAdder, "run", broken)
         with pytest.raises(ParityError, match="sum is not finite for 20 drawn digits at batch 1"):
-            to_onnx.gate(committed.build(), EdgeAdder(content), None)
+            to_onnx.gate(committed.build(), EdgeAdder(content), to_onnx.gate_images(None))
 
 
 @pytest.mark.usefixtures("small_gate")
@@ -289,8 +289,9 @@ class TestTheCommand:
     @pytest.mark.parametrize(
         ("options", "code", "message"),
         [
-            (["--batch", "x"], 2, "batch must be 'dynamic' or 1 or more, got 'x'"),
-            (["--batch", "0"], 2, "batch must be 'dynamic' or 1 or more, got 0"),
+            (["--batch", "x"], 2, "batch must be 'dynamic' or 1 to 4096, got 'x'"),
+            (["--batch", "0"], 2, "batch must be 'dynamic' or 1 to 4096, got 0"),
+            (["--out", "."], 5, "cannot write .: it is a folder, expected a file name"),
             (["--network", "none"], 2, "network must be one of edge, got 'none'"),
             (["--checkpoint", "none.safetensors"], 3, "no checkpoint none.safetensors: make one"),
             (["--data-dir", "nowhere"], 2, "no MNIST in nowhere: expected train-images-idx3"),
