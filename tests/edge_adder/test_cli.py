@@ -89,6 +89,31 @@ class TestPredict:
         again = edge_adder("predict", "seen.png", "5")
         assert again.stdout.partition(": ")[2] == done.stdout.partition(": ")[2]
 
+    def test_a_refused_image_with_save_input_is_a_json_line_too(
+        self, edge_adder: Run, tmp_path: Path
+    ) -> None:
+        (tmp_path / "empty.png").touch()
+        done = edge_adder("predict", "empty.png", "5", "--save-input", "seen.png", "--json")
+        assert done.returncode == 2
+        assert json.loads(done.stdout) == {
+            "image": "empty.png",
+            "error": "empty.png: the file is empty",
+        }
+        assert not (tmp_path / "seen.png").exists()
+
+    def test_the_stored_vectors_are_answered_as_pytorch_answered(
+        self, edge_adder: Run, tmp_path: Path, vectors: dict[str, np.ndarray]
+    ) -> None:
+        rows = np.flatnonzero(vectors["number"] == 4)
+        names = [f"{row}.png" for row in rows]
+        for name, row in zip(names, rows, strict=True):
+            Image.fromarray(vectors["image"][row, 0]).save(tmp_path / name)
+        lines = edge_adder("predict", *names, "4", "--json").stdout.splitlines()
+        told = [(json.loads(line)["digit"], json.loads(line)["sum"]) for line in lines]
+        answers = zip(vectors["digit"][rows].argmax(1), vectors["sum"][rows].argmax(1), strict=True)
+        assert told == list(answers)
+        assert len(told) == 30
+
     def test_ink_can_be_forced(self, edge_adder: Run) -> None:
         done = edge_adder("predict", EXAMPLES / "three.png", "5", "--ink", "dark")
         assert ": 3 + 5 = 8  (" in done.stdout
@@ -146,18 +171,32 @@ class TestPredict:
         )
         assert done.returncode == 5
 
-    def test_a_closed_stdout_is_no_fault(self) -> None:
-        script = f"{sys.executable} -m edge_adder predict {SEVEN} 5 >&-"
+    @pytest.mark.parametrize(
+        ("arguments", "code", "err"),
+        [
+            (f"{SEVEN} 5 >&-", 0, ""),
+            ("none.png 5 2>&-", 2, ""),
+            ("- 5 <&-", 2, "standard input is closed: expected an image on it for -"),
+        ],
+    )
+    def test_closed_streams_are_no_fault(self, arguments: str, code: int, err: str) -> None:
         done = subprocess.run(
-            ["/bin/sh", "-c", script], capture_output=True, text=True, check=False
+            ["/bin/sh", "-c", f"{sys.executable} -m edge_adder predict {arguments}"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, done.stdout) == (code, "")
+        assert done.stderr == (f"edge-adder: error: {err}\n" if err else "")
 
     def test_odd_file_names_stay_on_their_line(self, edge_adder: Run, tmp_path: Path) -> None:
         name = os.fsdecode(b"caf\xe9.png")
         (tmp_path / name).write_bytes(SEVEN.read_bytes())
         done = edge_adder("predict", name, "5")
         assert done.stdout.startswith("caf\\udce9.png: 7 + 5 = 12")
+        (tmp_path / "new\nline.png").write_bytes(SEVEN.read_bytes())
+        done = edge_adder("predict", "new\nline.png", "5")
+        assert done.stdout.startswith("new\\nline.png: 7 + 5 = 12")
         assert "no\\nsuch" in fails(edge_adder("predict", "no\nsuch.png", "5"), 2)
 
 

@@ -90,6 +90,23 @@ class TestReadyImages:
         lifted = 100 + seven // 2
         assert prepare_image(lifted) is lifted
 
+    def test_a_coloured_image_is_normalised(self, seven: np.ndarray) -> None:
+        red = np.dstack([seven, seven // 8, seven // 8])
+        assert prepare_image(red).max() == 255
+        assert not np.array_equal(prepare_image(red), np.asarray(Image.fromarray(red).convert("L")))
+
+    @pytest.mark.parametrize("highest", [255, 1023, 4095, 65535])
+    def test_16_bits_are_read_alike_as_array_and_file(
+        self, drawing: Image.Image, prepared: np.ndarray, highest: int
+    ) -> None:
+        wide = (np.asarray(drawing) / 255 * highest).astype(np.uint16)
+        for source in (wide, Image.fromarray(wide), encode(Image.fromarray(wide), "PNG")):
+            assert np.abs(prepare_image(source).astype(int) - prepared).max() <= 2
+
+    def test_faint_ink_is_ink(self, drawing: Image.Image, prepared: np.ndarray) -> None:
+        faint = drawing.point(lambda value: 200 + value // 10)  # 25 levels of contrast
+        assert np.abs(prepare_image(faint).astype(int) - prepared).max() <= 20
+
     def test_dark_on_light_is_turned_round(self, seven: np.ndarray) -> None:
         turned = prepare_image(255 - seven)
         assert turned[0].max() == 0
@@ -364,6 +381,25 @@ class TestRefused:
         for part in (0.1, 0.5, 0.9):
             with pytest.raises(ImageError):
                 prepare_image(data[: int(len(data) * part)])
+
+    def test_a_pil_image_that_is_cut_short_or_closed(self, drawing: Image.Image) -> None:
+        data = encode(drawing, "PNG")
+        with pytest.raises(ImageError, match="image: damaged PNG image: "):
+            prepare_image(Image.open(io.BytesIO(data[: len(data) // 2])))
+        closed = Image.open(io.BytesIO(data))
+        closed.close()
+        with pytest.raises(ImageError, match="damaged PNG image"):
+            prepare_image(closed)
+
+    def test_a_file_object_that_fails(self) -> None:
+        class Broken(io.BytesIO):
+            name = "pipe"
+
+            def read(self, _: int | None = None, /) -> bytes:
+                raise OSError(5, "Input/output error")
+
+        with pytest.raises(FileAccessError, match=r"pipe: cannot be read: .*Input/output error"):
+            prepare_image(Broken())
 
     def test_a_bomb_is_refused_before_it_is_decoded(self) -> None:
         def chunk(kind: bytes, body: bytes) -> bytes:

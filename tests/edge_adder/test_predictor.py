@@ -21,6 +21,7 @@ from edge_adder import (
     InputError,
     ModelError,
     Prediction,
+    predictor,
 )
 from edge_adder.contract import CONTRACT, IMPOSSIBLE_LOG_PROBABILITY
 from edge_adder.predictor import BUNDLED_MODEL, check_number
@@ -194,10 +195,22 @@ class TestPredictMany:
         assert [a.digit for a in answers] == vectors["digit"].argmax(1).tolist()
 
     def test_an_error_is_raised_where_it_occurs(self, adder: EdgeAdder, seven: np.ndarray) -> None:
-        answers = adder.predict_many([seven, seven, b""], 1, batch_size=2)
-        assert next(answers).digit == 7
-        assert next(answers).digit == 7
-        with pytest.raises(ImageError, match="the file is empty"):
+        for batch_size in (1, 2, 64):
+            answers = adder.predict_many([seven, seven, b"", seven], 1, batch_size=batch_size)
+            assert [next(answers).digit, next(answers).digit] == [7, 7]
+            with pytest.raises(ImageError, match="the file is empty"):
+                next(answers)
+
+    def test_answers_before_the_callers_own_error_are_not_lost(
+        self, adder: EdgeAdder, seven: np.ndarray
+    ) -> None:
+        def images() -> Iterator[np.ndarray]:
+            yield seven
+            raise KeyError("the caller's")
+
+        answers = adder.predict_many(images(), 1, on_error="return")
+        assert next(answers).sum == 8
+        with pytest.raises(KeyError, match="the caller's"):
             next(answers)
 
     def test_an_error_can_take_the_place_of_an_answer(
@@ -295,6 +308,22 @@ class TestLoading:
             assert other.predict(seven, 5) == adder.predict(seven, 5)
         assert EdgeAdder(path).model == str(path)
 
+    def test_one_thread_that_does_not_spin_is_the_default(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen = []
+        real = predictor.ort.InferenceSession
+
+        def session(data: bytes, *, sess_options: object, providers: list[str]) -> object:
+            spinning = sess_options.get_session_config_entry("session.intra_op.allow_spinning")
+            seen.append((sess_options.intra_op_num_threads, spinning))
+            return real(data, sess_options=sess_options, providers=providers)
+
+        monkeypatch.setattr(predictor.ort, "InferenceSession", session)
+        EdgeAdder()
+        EdgeAdder(threads=2)
+        assert seen == [(1, "0"), (2, "0")]
+
     def test_several_threads_give_the_same_answers(
         self, adder: EdgeAdder, vectors: dict[str, np.ndarray]
     ) -> None:
@@ -348,6 +377,7 @@ class TestContractInTheFile:
             (b"log-probability of each digit", b"the probability of each digit", "meaning"),
             (b"edge_adder.contract", b"edge_adder.kontrakt", "has no 'edge_adder.contract' in"),
             (b'{"version": 1', b'{"version"; 1', "metadata is not JSON"),
+            (b'{"network": "edge"', b'["network", "edge"', "metadata is not JSON"),
         ],
     )
     def test_another_contract_is_refused(

@@ -103,6 +103,18 @@ def test_labels_that_do_not_match_the_images(tiny_mnist: Path, tmp_path: Path) -
         load_mnist(tmp_path, train=True)
 
 
+def test_a_label_that_is_no_digit(tiny_mnist: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in FILES:
+        content = bytearray((tiny_mnist / "MNIST" / "raw" / name).read_bytes())
+        if name == "train-labels-idx1-ubyte":
+            content[20] = 77
+        (raw / name).write_bytes(content)
+    with pytest.raises(InputError, match="is damaged: labels from 0 to 77"):
+        load_mnist(tmp_path, train=True)
+
+
 def test_the_fixed_split_validates_on_the_last_5000() -> None:
     fit, validation = split_indices(60_000, "fixed", seed=1)
     assert fit.tolist() == list(range(55_000))

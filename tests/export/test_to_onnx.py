@@ -204,6 +204,13 @@ class TestTheGate:
         assert {row.images for row in rows} == {"1,000 drawn digits", "100 test images"}
         assert {row.pairs for row in rows} == {10_000, 1_000}
 
+    def test_a_named_folder_without_test_images_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(data.DATA_VARIABLE, "/nonexistent")
+        with pytest.raises(InputError, match="no MNIST in /nonexistent"):
+            to_onnx.gate_images(None)
+
     @pytest.mark.usefixtures("small_gate")
     def test_a_failure_keeps_the_old_files(
         self, committed: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -259,6 +266,12 @@ class TestWriting:
         mine = checkpoints.load(trained / "checkpoint.safetensors")
         result = to_onnx.export(mine, tmp_path / "mine.onnx")
         assert EdgeAdder(result.path).provenance["weights_sha256"] == mine.sha256
+
+    def test_a_name_without_onnx_keeps_all_of_it(
+        self, committed: Checkpoint, tmp_path: Path
+    ) -> None:
+        result = to_onnx.export(committed, tmp_path / "v1.2")
+        assert result.vectors.name == "v1.2.parity.npz"
 
     @pytest.mark.parametrize("opset", [17, 22, -1])
     def test_other_opsets(self, committed: Checkpoint, tmp_path: Path, opset: int) -> None:

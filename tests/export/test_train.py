@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save
 
 from edge_adder import cli
 from edge_adder.errors import CheckpointError, InputError
@@ -196,7 +199,7 @@ class TestResuming:
         assert out == ""
         assert re.fullmatch(
             r"edge-adder: stopped; [0-9]+ of 200 epochs are in run: continue with "
-            r"`edge-adder train --resume --out run`",
+            rf"`edge-adder train --resume --out run --data-dir {re.escape(str(short['data_dir']))}`",
             err.splitlines()[-1],
         )
 
@@ -215,6 +218,34 @@ class TestRefused:
     def test_another_recipe(self, short: Settings, trained: Path) -> None:
         with pytest.raises(InputError, match="has seed 0, asked for 5"):
             train(TrainConfig(**short | {"seed": 5}, out=trained), resume=True)
+
+    def test_other_images(self, short: Settings, trained: Path, tmp_path: Path) -> None:
+        raw = tmp_path / "MNIST" / "raw"
+        shutil.copytree(Path(str(short["data_dir"])) / "MNIST" / "raw", raw)
+        changed = bytearray((raw / "train-images-idx3-ubyte").read_bytes())
+        changed[1000] ^= 1
+        (raw / "train-images-idx3-ubyte").write_bytes(changed)
+        config = TrainConfig(**short | {"data_dir": tmp_path}, out=trained)
+        with pytest.raises(InputError, match="began with other images: name theirs"):
+            train(config, resume=True)
+
+    def test_a_resume_file_that_lacks_a_tensor(
+        self, short: Settings, trained: Path, tmp_path: Path
+    ) -> None:
+        whole = trained / "resume.safetensors"
+        with safe_open(whole, framework="pt") as file:
+            header = file.metadata()
+        tensors = load_file(whole)
+        tensors.pop("network.conv1.conv.weight")
+        (tmp_path / "resume.safetensors").write_bytes(save(tensors, header))
+        with pytest.raises(CheckpointError, match=r"cannot be resumed from: .*conv1\.conv\.weight"):
+            train(TrainConfig(**short, out=tmp_path), resume=True)
+
+    def test_a_loss_that_is_no_number(self, short: Settings, tmp_path: Path) -> None:
+        with pytest.raises(
+            InputError, match=r"training diverged in epoch \d .*lower learning_rate"
+        ):
+            train(TrainConfig(**short | {"learning_rate": 1e30}, out=tmp_path))
 
     @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x08\0\0\0\0\0\0\0{}      "])
     def test_a_broken_resume_file(self, short: Settings, tmp_path: Path, content: bytes) -> None:
