@@ -197,9 +197,10 @@ class TestResuming:
         out, err = process.communicate(timeout=60)
         assert process.returncode == cli.INTERRUPTED
         assert out == ""
+        data_dir = re.escape(str(short["data_dir"]))
         assert re.fullmatch(
             r"edge-adder: stopped; [0-9]+ of 200 epochs are in run: continue with "
-            rf"`edge-adder train --resume --out run --data-dir {re.escape(str(short['data_dir']))}`",
+            rf"`edge-adder train --resume --out run --data-dir {data_dir}`",
             err.splitlines()[-1],
         )
 
