@@ -22,7 +22,7 @@ import typer
 
 from edge_adder import __version__
 from edge_adder.contract import DIGITS
-from edge_adder.errors import EdgeAdderError, ExitCode, ImageError, InputError
+from edge_adder.errors import EdgeAdderError, ExitCode, InputError
 
 if TYPE_CHECKING:
     from edge_adder.predictor import EdgeAdder, Prediction
@@ -318,7 +318,7 @@ def _predict_and_save(
 
     try:
         seen = prepare_image(source, ink=ink)
-    except ImageError as error:
+    except EdgeAdderError as error:
         return error
     write_atomically(path, encode_png(seen))
     return adder.predict(seen, number, ink="light")

@@ -111,15 +111,16 @@ def load_mnist(data_dir: Path | None = None, *, train: bool) -> LabelledImages:
             raise FileAccessError(
                 f"MNIST could not be downloaded ({_first_line(error).rstrip(':')}): put {wanted}"
             ) from error
-        raise InputError(f"MNIST in {raw} is damaged: {_first_line(error)}") from error
+        raise _damaged(raw, _first_line(error)) from error
     except (ValueError, AssertionError, IndexError, KeyError, TypeError) as error:
-        raise InputError(f"MNIST in {raw} is damaged: {_first_line(error)}") from error
+        raise _damaged(raw, _first_line(error)) from error
     if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < DIGITS:
-        raise InputError(f"MNIST in {raw} is damaged: labels from {labels.min()} to {labels.max()}")
+        raise _damaged(raw, f"labels from {labels.min()} to {labels.max()}")
     if images.shape[1:] != (1, 28, 28) or len(images) != len(labels) or len(labels) == 0:
-        raise InputError(
-            f"MNIST in {raw} is damaged: expected as many labels as 28x28 images, "
-            f"got {tuple(images.shape)} and {tuple(labels.shape)}"
+        raise _damaged(
+            raw,
+            "expected as many labels as 28x28 images, "
+            f"got {tuple(images.shape)} and {tuple(labels.shape)}",
         )
     return LabelledImages(images, labels)
 
@@ -210,6 +211,10 @@ def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generat
         grid = grid + bends.permute(0, 2, 3, 1)
     moved = F.grid_sample(images.float(), grid, mode="bilinear", align_corners=False)
     return moved.round_().to(torch.uint8)
+
+
+def _damaged(raw: Path, reason: str) -> InputError:
+    return InputError(f"MNIST in {raw} is damaged: {reason}; replace its files, or delete them all")
 
 
 def _first_line(error: BaseException) -> str:

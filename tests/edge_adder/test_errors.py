@@ -58,7 +58,7 @@ def test_public_names() -> None:
         "prepare_image",
     ]
     for name in edge_adder.__all__:
-        assert getattr(edge_adder, name) is not None
+        assert hasattr(edge_adder, name)
     assert set(edge_adder.__all__) <= set(dir(edge_adder))
 
 

@@ -377,7 +377,6 @@ class TestContractInTheFile:
             (b"log-probability of each digit", b"the probability of each digit", "meaning"),
             (b"edge_adder.contract", b"edge_adder.kontrakt", "has no 'edge_adder.contract' in"),
             (b'{"version": 1', b'{"version"; 1', "metadata is not JSON"),
-            (b'{"network": "edge"', b'["network", "edge"', "metadata is not JSON"),
         ],
     )
     def test_another_contract_is_refused(
@@ -386,6 +385,17 @@ class TestContractInTheFile:
         assert adder.model_bytes.count(old) >= 1
         with pytest.raises(ContractError, match=message.replace("(", r"\(")):
             EdgeAdder(adder.model_bytes.replace(old, new, 1))
+
+    @pytest.mark.parametrize("provenance", [b"[]", b"5", b"null", b"[" * 3000])
+    def test_a_provenance_that_is_no_object_is_refused(
+        self, adder: EdgeAdder, provenance: bytes
+    ) -> None:
+        stated = adder.model_bytes.partition(b"edge_adder.provenance")[2]
+        stated = stated[stated.index(b"{") :]
+        stated = stated[: json.JSONDecoder().raw_decode(stated.decode("latin-1"))[1]]
+        other = provenance[: len(stated)].ljust(len(stated))
+        with pytest.raises(ContractError, match=r"no JSON object|is not JSON"):
+            EdgeAdder(adder.model_bytes.replace(stated, other))
 
     def test_tensors_must_be_those_that_the_contract_names(self, adder: EdgeAdder) -> None:
         renamed = adder.model_bytes.replace(b"\x0a\x05digit", b"\x0a\x05dight")
