@@ -162,28 +162,104 @@ def info(
         _print_facts(facts)
 
 
+@app.command(epilog="Example: edge-adder evaluate --model model.onnx --data-dir my-digits")
+def evaluate(
+    model: ModelOption = None,
+    network: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Export this network's checkpoint and take that."),
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder with IDX files, or with pictures named by label; else EDGE_ADDER_DATA.",
+        ),
+    ] = None,
+    provider: ProviderOption = "cpu",
+    threads: ThreadsOption = 1,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for confusion.png and wrong.png.")
+    ] = Path("evaluation"),
+    as_json: JsonOption = False,
+) -> int:
+    """Ask for every image with all ten numbers: accuracy, calibration, confusion, what is wrong.
+
+    Exits with 6 where some images could not be read; they count as wrong.
+    """
+    if model is not None and network is not None:
+        raise InputError("expected --model or --network, got both")
+
+    from edge_adder import datasets
+    from edge_adder import evaluate as evaluation
+    from edge_adder.predictor import EdgeAdder
+
+    pictures = datasets.load(data_dir)
+    chosen: Path | bytes | None = model
+    if network is not None:
+        chosen = _workshop("evaluate --network", "export.commands").committed_onnx(network)
+    adder = EdgeAdder(chosen, provider=provider, threads=threads)  # type: ignore[arg-type]
+    with typer.progressbar(
+        length=len(pictures), label="images", file=sys.stderr, hidden=not _is_terminal()
+    ) as bar:
+        found = evaluation.evaluate(adder, pictures, out=out, progress=bar.update)
+    if as_json:
+        _print_json(found.to_dict())
+    else:
+        print(evaluation.report(found))
+    for failure in found.unreadable:
+        _say(f"error: {failure['error']}")
+    for file in (evaluation.CONFUSION_FILE, evaluation.WRONG_FILE):
+        _say(f"written: {out / file}")
+    return ExitCode.ATTENTION if found.unreadable else ExitCode.DONE
+
+
+@app.command(epilog="Example: edge-adder networks --json")
+def networks(as_json: JsonOption = False) -> None:
+    """List the networks: what each costs, how good its checkpoint is, where it comes from."""
+    commands = _workshop("networks", "export.commands")
+    if as_json:
+        _print_json(commands.networks_facts())
+    else:
+        typer.echo(commands.networks_table())
+
+
 @app.command(epilog="Example: edge-adder train --epochs 12 --out runs/short")
 def train(
     network: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The network.  [default: edge]")
+        str | None,
+        typer.Option(metavar="NAME", help="One of `edge-adder networks`.  [default: edge]"),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ours|published",
+            help="Where the six options below have their defaults.  [default: ours]",
+        ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(metavar="N", help="Passes over the images.  [default: 60]")
+        int | None, typer.Option(metavar="N", help="Passes over the images; edge: 60.")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(metavar="N", help="Images for each step.  [default: 128]")
+        int | None, typer.Option(metavar="N", help="Images for each step; edge: 128.")
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(metavar="X", help="Highest learning rate.  [default: 0.006]")
+        float | None, typer.Option(metavar="X", help="Highest learning rate; edge: 0.006.")
     ] = None,
     augment: Annotated[
         bool | None,
-        typer.Option("--augment/--no-augment", help="Move, turn, bend images.  [default: augment]"),
+        typer.Option("--augment/--no-augment", help="Move, turn, bend images; edge: augment."),
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
-            metavar="fixed|random-80-20", help="Images held out for validation.  [default: fixed]"
+            metavar="fixed|random-80-20", help="Images held out for validation; edge: fixed."
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="float32|bfloat16", help="bfloat16 is for CPUs with AMX; edge: float32."
         ),
     ] = None,
     seed: Annotated[
@@ -206,20 +282,28 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --out after its last epoch.")
     ] = False,
+    test: Annotated[
+        bool,
+        typer.Option(
+            "--test/--no-test", help="Measure once on the test images; not while choosing."
+        ),
+    ] = True,
 ) -> None:
     """Train a network on MNIST; leave a checkpoint, its history and two plots."""
     commands = _workshop("train", "export.commands")
-    recipe = {
+    settings = {
         "network": network,
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "augment": augment,
         "split": split,
+        "precision": precision,
         "seed": seed,
     }
-    given = {name: value for name, value in recipe.items() if value is not None}
-    typer.echo(commands.train(given, device=device, data_dir=data_dir, out=out, resume=resume))
+    given = {name: value for name, value in settings.items() if value is not None}
+    places = {"device": device, "data_dir": data_dir, "out": out}
+    typer.echo(commands.train(given, recipe=recipe, resume=resume, test=test, **places))
 
 
 @app.command(epilog="Example: edge-adder export --checkpoint runs/edge/checkpoint.safetensors")
@@ -408,7 +492,7 @@ def _compact(value: object) -> str:
     return str(value)
 
 
-def _print_json(value: dict[str, Any]) -> None:
+def _print_json(value: object) -> None:
     print(json.dumps(value))
 
 
@@ -421,6 +505,10 @@ def _say(line: str) -> None:
 def _printable(text: str) -> str:
     """Text with line ends, escapes and the like written out, so that it stays one line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _standard_input() -> Any:

@@ -233,7 +233,7 @@ def normalise(grey: NDArray[np.uint8], found: FoundInk) -> NDArray[np.uint8]:
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """A greyscale PNG file's content, from uint8 (height, width)."""
+    """A PNG file's content, from uint8 (height, width), or (height, width, 3) for colour."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()

@@ -88,11 +88,17 @@ def committed(network: str) -> Path:
     networks.check_name(network)
     path = WEIGHTS_DIR / f"{network}.safetensors"
     if not path.is_file():
-        raise CheckpointError(
-            f"no checkpoint of {network} is committed: make one with "
-            f"`edge-adder train --network {network}` and name it with --checkpoint"
-        )
+        raise CheckpointError(how_to_make(network))
     return path
+
+
+def how_to_make(network: str) -> str:
+    """What to do where no checkpoint of a network is committed, in one line."""
+    return (
+        f"no checkpoint of {network} is committed: make one with "
+        f"`edge-adder train --network {network}`, then "
+        f"`edge-adder export --checkpoint runs/{network}/checkpoint.safetensors`"
+    )
 
 
 def weights_sha256(weights: dict[str, Tensor]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +16,8 @@ from torch.nn import functional as F
 from torchvision.datasets import MNIST
 
 from edge_adder.contract import DIGITS, IMAGE_SIDE
+from edge_adder.datasets import MNIST_FILES, cache_dir, find_data_dir, has_mnist
 from edge_adder.errors import FileAccessError, InputError
-
-DATA_VARIABLE = "EDGE_ADDER_DATA"
-"""Environment variable that names the folder with MNIST, where no `--data-dir` does."""
-
-FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
-"""The four files of MNIST, uncompressed, as `torchvision.datasets.MNIST` wants them in
-``<data dir>/MNIST/raw``."""
 
 Split = Literal["fixed", "random-80-20"]
 SPLITS: tuple[Split, ...] = ("fixed", "random-80-20")
@@ -66,24 +54,6 @@ class LabelledImages:
         return LabelledImages(self.images.to(device), self.labels.to(device))
 
 
-def cache_dir() -> Path:
-    """The folder in the user's cache that downloads go to."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "edge-adder"
-
-
-def find_data_dir(data_dir: Path | None) -> Path | None:
-    """The existing folder that the user named, by option or by `EDGE_ADDER_DATA`; else None."""
-    if data_dir is None and os.environ.get(DATA_VARIABLE):
-        data_dir = Path(os.environ[DATA_VARIABLE])
-    return data_dir
-
-
-def has_mnist(data_dir: Path) -> bool:
-    """Whether the four files lie in ``data_dir/MNIST/raw``."""
-    return all((data_dir / "MNIST" / "raw" / name).is_file() for name in FILES)
-
-
 def load_mnist(data_dir: Path | None = None, *, train: bool) -> LabelledImages:
     """Read MNIST's 60,000 training or 10,000 test images.
 
@@ -99,7 +69,7 @@ def load_mnist(data_dir: Path | None = None, *, train: bool) -> LabelledImages:
     named = find_data_dir(data_dir)
     folder = named if named is not None else cache_dir()
     raw = folder / "MNIST" / "raw"
-    wanted = f"{', '.join(FILES)} (uncompressed) in {raw}"
+    wanted = f"{', '.join(MNIST_FILES)} (uncompressed) in {raw}"
     if named is not None and not has_mnist(named):
         raise InputError(f"no MNIST in {named}: expected {wanted}")
     try:

@@ -13,7 +13,8 @@ class EpochRecord:
         epoch: Counted from 1.
         loss: Mean training loss, in nats.
         learning_rate: At its end.
-        digit: Validation accuracy of the digit, a fraction, of the averaged weights.
+        digit: Validation accuracy of the digit, a fraction, of the averaged weights, with one
+            number for each image.
         sum: Validation accuracy of the sum, likewise.
         seconds: Time it took, validation included.
     """

@@ -31,10 +31,12 @@ from edge_adder.contract import (
     PROVENANCE_KEY,
     SUM,
 )
+from edge_adder.datasets import cache_dir, find_data_dir, has_mnist
 from edge_adder.errors import CheckpointError, FileAccessError, InputError
 from edge_adder.files import make_folder, write_atomically
-from export import data, drawn, verify
+from export import drawn, verify
 from export.checkpoint import Checkpoint
+from export.data import load_mnist
 from export.verify import ParityRow
 
 OPSET = 18
@@ -145,9 +147,9 @@ def gate_images(data_dir: Path | None) -> dict[str, NDArray[np.uint8]]:
         InputError: A folder is named and MNIST is not in it.
     """
     images = [("drawn digits", drawn.draw_digits(GATE_IMAGES, seed=_GATE_SEED)[0])]
-    named = data.find_data_dir(data_dir)
-    if named is not None or data.has_mnist(data.cache_dir()):
-        test = data.load_mnist(named or data.cache_dir(), train=False)
+    named = find_data_dir(data_dir)
+    if named is not None or has_mnist(cache_dir()):
+        test = load_mnist(named or cache_dir(), train=False)
         step = max(1, len(test) // GATE_IMAGES)
         images.append(("test images", test.images[::step].numpy()))
     return {f"{len(part):,} {kind}": part for kind, part in images}

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from edge_adder import EdgeAdder
+from edge_adder.datasets import MNIST_FILES
 from edge_adder.predictor import BUNDLED_MODEL
 
 ROOT = Path(__file__).parent.parent
@@ -64,13 +65,15 @@ def edge_adder(tmp_path: Path) -> Run:
 @pytest.fixture(scope="session")
 def tiny_mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with 600 training and 100 test images, drawn, in MNIST's own format."""
-    from export.data import FILES
     from export.drawn import draw_digits
 
     folder = tmp_path_factory.mktemp("tiny")
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    for seed, count, (images_name, labels_name) in ((11, 600, FILES[:2]), (12, 100, FILES[2:])):
+    for seed, count, (images_name, labels_name) in (
+        (11, 600, MNIST_FILES[:2]),
+        (12, 100, MNIST_FILES[2:]),
+    ):
         images, labels = draw_digits(count, seed=seed)
         shuffled = np.random.default_rng(seed).permutation(count)
         header = struct.pack(">4I", 0x0803, count, 28, 28)

@@ -27,6 +27,9 @@ ALLOWED = {
 CORE = {"edge_adder.contract", "edge_adder.errors", "edge_adder.files"}
 """What stands on the standard library alone, and serves both sides."""
 
+SHARED = CORE | {"edge_adder.datasets", "edge_adder.pictures"}
+"""What the workshop shares with the runtime; it runs no model."""
+
 CHECKERS = {"to_onnx.py", "verify.py"}
 """The files of `export` that run what it made."""
 
@@ -79,9 +82,13 @@ def test_export_uses_the_runtime_only_to_check_what_it_made() -> None:
         path.name
         for path in files("export")
         for module, _ in imports(path)
-        if module.startswith("edge_adder") and module not in CORE
+        if module.startswith("edge_adder") and module not in SHARED
     }
     assert users <= CHECKERS
+
+
+def test_what_the_workshop_shares_loads_no_onnxruntime() -> None:
+    assert "onnxruntime" not in loaded_after(f"import {', '.join(sorted(SHARED))}")
 
 
 def test_only_the_predictor_imports_onnxruntime() -> None:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from edge_adder.errors import InputError
+from export.networks.bn_adder import BnAdder
+from export.networks.bottleneck import Bottleneck
+from export.networks.early_fusion import EarlyFusion
 from export.networks.edge import Edge
 from export.networks.parts import Network
+from export.networks.scalar_concat import ScalarConcat
+from export.networks.wide import Wide
 
 NETWORKS: dict[str, type[Network]] = {
     "edge": Edge,
+    "scalar-concat": ScalarConcat,
+    "bn-adder": BnAdder,
+    "early-fusion": EarlyFusion,
+    "bottleneck": Bottleneck,
+    "wide": Wide,
 }
 """Name → class."""
 

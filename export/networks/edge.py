@@ -22,13 +22,15 @@ def _block(channels_in: int, channels_out: int, *, kernel: int, stride: int) -> 
 
 
 class Edge(Network):
-    """21,754 parameters once BatchNorm is folded, 0.42 M multiply-adds.
+    """21,850 parameters, 21,754 once BatchNorm is folded; 0.42 M multiply-adds.
 
     Most work sits in few channels at 14×14 and in 32 channels at 4×4, where a CPU's vector units
     are full and the memory traffic is small.
     """
 
-    accuracy_bar = 0.995
+    source = "this project; an exact adder"
+    digit_bar = 0.995
+    sum_bar = 0.995
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,8 +1,9 @@
-"""What the networks share: their base class, input scaling, the exact adder."""
+"""What the networks share: their base class, input scaling, one-hot, the exact adder."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,20 @@ class Network(nn.Module):
     float32 (batch, 10), and sum, float32 (batch, 19), both log-probabilities.
     """
 
-    accuracy_bar: ClassVar[float]
-    """Least test accuracy, a fraction, that a full training should reach on both outputs."""
+    source: ClassVar[str]
+    """Who made it, and its idea, in one line."""
+
+    digit_bar: ClassVar[float]
+    """Least test accuracy of the digit, a fraction, that a full training should reach."""
+
+    sum_bar: ClassVar[float] = 0.0
+    """The same of the sum; 0 where nothing is asked of a learned adder."""
+
+    recipe: ClassVar[Mapping[str, Any]] = {}
+    """The fields of `export.train.TrainConfig` whose defaults do not suit this network."""
+
+    published_recipe: ClassVar[Mapping[str, Any] | None] = None
+    """The fields of the recipe that its source publishes; None where it publishes none."""
 
 
 def scale_image(image: Tensor) -> Tensor:
@@ -35,6 +48,19 @@ def scale_image(image: Tensor) -> Tensor:
         float32 (batch, 1, 28, 28); 0 = background, 1 = full ink.
     """
     return image.float() * (1.0 / FULL_INK)
+
+
+def one_hot(number: Tensor) -> Tensor:
+    """Encode the number.
+
+    Args:
+        number: int64 (batch,); 0 to 9.
+
+    Returns:
+        float32 (batch, 10); 1 at the number, 0 elsewhere.
+    """
+    table = torch.eye(DIGITS, device=number.device)
+    return F.embedding(number, table)  # one Gather in ONNX, where F.one_hot is four operators
 
 
 class ExactAdder(nn.Module):

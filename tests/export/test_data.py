@@ -9,13 +9,12 @@ import torch
 import torchvision
 
 from edge_adder import prepare_image
+from edge_adder.datasets import DATA_VARIABLE
+from edge_adder.datasets import MNIST_FILES as FILES
 from edge_adder.errors import FileAccessError, InputError
 from export.data import (
-    DATA_VARIABLE,
-    FILES,
     Augmentation,
     augment,
-    cache_dir,
     draw_numbers,
     load_mnist,
     split_indices,
@@ -73,13 +72,6 @@ def test_without_network_and_data_the_four_files_are_named(
     assert all(name in message for name in FILES)
     assert str(tmp_path / "edge-adder" / "MNIST" / "raw") in message
     assert "\n" not in message
-
-
-def test_downloads_go_to_the_users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert cache_dir() == Path("/somewhere/edge-adder")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_dir() == Path.home() / ".cache" / "edge-adder"
 
 
 @pytest.mark.parametrize("keep", [0, 3, 100, 5000])

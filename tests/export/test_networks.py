@@ -1,6 +1,8 @@
-"""The networks keep the contract, and the exact adder adds."""
+"""The networks keep the contract and what is published of them; the exact adder adds."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 import torch
@@ -9,45 +11,284 @@ from torch import nn
 from edge_adder.contract import IMPOSSIBLE_LOG_PROBABILITY
 from edge_adder.errors import InputError
 from export import networks
-from export.networks.parts import ExactAdder, scale_image
+from export.catalogue import count_multiply_adds, count_parameters
+from export.networks.bn_adder import BnAdder
+from export.networks.bottleneck import Bottleneck
+from export.networks.early_fusion import EarlyFusion
+from export.networks.edge import Edge
+from export.networks.parts import ExactAdder, Network, one_hot, scale_image
+from export.networks.scalar_concat import ScalarConcat
+from export.networks.wide import Wide
+from export.train import TrainConfig
+
+
+def ask(network: nn.Module, batch: int = 2, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both outputs for random images with the numbers 0, 1, 2, …"""
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.randint(256, (batch, 1, 28, 28), dtype=torch.uint8, generator=generator)
+    with torch.inference_mode():
+        return network.eval()(image, torch.arange(batch) % 10)
+
+
+def shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
+
+
+def sizes(network: nn.Module, kind: type[nn.Module] | tuple[type[nn.Module], ...]) -> list[int]:
+    """Height of what each module of a kind gives, in the order of the call."""
+    seen: list[int] = []
+    for module in network.modules():
+        if isinstance(module, kind):
+            module.register_forward_hook(lambda _, __, output: seen.append(output.shape[2]))
+    ask(network)
+    return seen
 
 
 @pytest.mark.parametrize("name", networks.NETWORKS)
-@pytest.mark.parametrize("batch", [1, 2, 257])
-def test_a_network_keeps_the_contract(name: str, batch: int) -> None:
-    torch.manual_seed(0)
-    network = networks.create(name).eval()
-    image = torch.randint(256, (batch, 1, 28, 28), dtype=torch.uint8)
-    number = torch.arange(batch) % 10
-    with torch.inference_mode():
-        digit, total = network(image, number)
-    assert digit.shape == (batch, 10)
-    assert total.shape == (batch, 19)
-    assert digit.dtype == total.dtype == torch.float32
-    for output in (digit, total):
-        assert output.isfinite().all()
-        assert torch.allclose(output.exp().sum(1), torch.ones(batch), atol=1e-5)
+class TestEveryNetwork:
+    @pytest.mark.parametrize("batch", [1, 2, 257])
+    def test_it_keeps_the_contract(self, name: str, batch: int) -> None:
+        if name == "wide" and batch > 2:
+            batch = 12  # 159 M multiply-adds for each
+        torch.manual_seed(0)
+        digit, total = ask(networks.create(name), batch)
+        assert digit.shape == (batch, 10)
+        assert total.shape == (batch, 19)
+        assert digit.dtype == total.dtype == torch.float32
+        for output in (digit, total):
+            assert output.isfinite().all()
+            assert torch.allclose(output.exp().sum(1), torch.ones(batch), atol=1e-5)
+
+    def test_its_docstring_states_its_cost(self, name: str) -> None:
+        network = networks.create(name)
+        millions = count_multiply_adds(networks.create(name)) / 1e6
+        stated = re.search(r"([0-9.]+) M multiply-adds", type(network).__doc__)
+        assert f"{count_parameters(network):,} parameters" in type(network).__doc__
+        assert float(stated[1]) == pytest.approx(millions, rel=0.02)
+
+    def test_its_recipes_are_settings_of_a_training(self, name: str) -> None:
+        kind = networks.NETWORKS[name]
+        assert TrainConfig.for_network(name).network == name
+        if kind.published_recipe is None:
+            with pytest.raises(InputError, match=r"expected one of early-fusion, bottleneck$"):
+                TrainConfig.for_network(name, "published")
+        else:
+            config = TrainConfig.for_network(name, "published")
+            assert (config.augment, config.averaging, config.schedule) == (False, 0.0, "constant")
+
+    def test_its_first_convolution_meets_ink_from_0_to_1(self, name: str) -> None:
+        network, seen = networks.create(name), []
+        first = next(m for m in network.modules() if isinstance(m, nn.Conv2d))
+        first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        network.eval()(torch.full((1, 1, 28, 28), 255, dtype=torch.uint8), torch.tensor([3]))
+        assert seen[0].dtype == torch.float32
+        assert torch.equal(seen[0], torch.ones(1, 1, 28, 28))
+
+    def test_a_gradient_reaches_every_parameter(self, name: str) -> None:
+        torch.manual_seed(0)
+        network = networks.create(name).train()
+        image = torch.randint(256, (4, 1, 28, 28), dtype=torch.uint8)
+        digit, total = network(image, torch.tensor([0, 3, 6, 9]))
+        (digit[:, 4].sum() + total[:, 9].sum()).backward()
+        untouched = [
+            name
+            for name, parameter in network.named_parameters()
+            if parameter.grad is None or not parameter.grad.any()
+        ]
+        assert untouched == []
+
+    def test_only_early_fusion_lets_the_number_reach_the_digit(self, name: str) -> None:
+        torch.manual_seed(0)
+        network = networks.create(name).eval()
+        image = torch.randint(256, (1, 1, 28, 28), dtype=torch.uint8).expand(10, -1, -1, -1)
+        with torch.inference_mode():
+            digit, total = network(image, torch.arange(10))
+        assert (digit[0] != digit[9]).any() == (name == "early-fusion")
+        assert (total[0] != total[9]).any()
 
 
-def test_edge_has_the_stated_parameters_and_multiply_adds() -> None:
-    network = networks.create("edge")
-    counts = {"parameters": 0, "multiply_adds": 0}
+class TestEdge:
+    def test_parameters_once_batch_norm_is_folded(self) -> None:
+        folded = sum(
+            module.weight.numel() + module.out_channels  # a folded BatchNorm leaves a bias
+            for module in Edge().modules()
+            if isinstance(module, nn.Conv2d)
+        )
+        assert folded == 21_754
+        assert count_multiply_adds(Edge()) == 417_600
+        assert "21,754 once BatchNorm is folded" in Edge.__doc__
 
-    def count(module: nn.Conv2d, _: object, output: torch.Tensor) -> None:
-        weights = module.weight.numel()
-        counts["parameters"] += weights + module.out_channels  # a folded BatchNorm leaves a bias
-        counts["multiply_adds"] += weights * output.shape[2] * output.shape[3]
 
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module.register_forward_hook(count)
-    network(torch.zeros(2, 1, 28, 28, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64))
-    assert counts == {"parameters": 21_754, "multiply_adds": 417_600}
-    assert type(network).__doc__.startswith("21,754 parameters once BatchNorm is folded, 0.42 M")
+class TestScalarConcat:
+    def test_names_and_shapes_are_the_published_ones(self) -> None:
+        assert shapes(ScalarConcat()) == {
+            "conv1.weight": (6, 1, 5, 5),
+            "conv1.bias": (6,),
+            "conv2.weight": (12, 6, 5, 5),
+            "conv2.bias": (12,),
+            "fc1.weight": (120, 192),
+            "fc1.bias": (120,),
+            "fc2.weight": (60, 121),
+            "fc2.bias": (60,),
+            "out.weight": (20, 60),
+            "out.bias": (20,),
+            "out2.weight": (10, 120),
+            "out2.bias": (10,),
+        }
+
+    def test_the_published_count(self) -> None:
+        assert count_parameters(ScalarConcat()) == 34_878
+
+    def test_the_20th_sum_is_dropped_before_the_softmax(self) -> None:
+        network = ScalarConcat()
+        before = ask(network)[1]
+        with torch.no_grad():
+            network.out.bias[19] += 1000  # would take all probability
+        assert torch.equal(ask(network)[1], before)
+        with torch.no_grad():
+            network.out.bias[18] += 1000
+        assert ask(network)[1].argmax(1).tolist() == [18, 18]
+
+    def test_the_number_enters_as_one_raw_scalar(self) -> None:
+        network, seen = ScalarConcat(), []
+        network.fc2.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        ask(network, 10)
+        assert seen[0][:, 120].tolist() == list(range(10))
+
+
+class TestBnAdder:
+    def test_the_published_counts(self) -> None:
+        network = BnAdder()
+        assert count_parameters(network) == 21_843
+        assert count_parameters(network.image_part) == 7_840
+        assert count_parameters(network.adder) == 14_003
+
+    def test_the_sizes_of_the_published_summary(self) -> None:
+        seen = sizes(BnAdder(), (nn.Conv2d, nn.MaxPool2d))
+        assert list(dict.fromkeys(seen)) == [26, 24, 22, 11, 9, 7, 5, 1]
+        assert seen == [26, 24, 22, 11, 11, 9, 7, 5, 1]  # pooled to 11, and kept by the 1x1
+
+    def test_the_convolutions(self) -> None:
+        convolutions = [m for m in BnAdder().modules() if isinstance(m, nn.Conv2d)]
+        assert [(c.in_channels, c.out_channels, *c.kernel_size) for c in convolutions] == [
+            (1, 10, 3, 3),
+            (10, 10, 3, 3),
+            (10, 15, 3, 3),
+            (15, 10, 1, 1),
+            (10, 10, 3, 3),
+            (10, 10, 3, 3),
+            (10, 10, 3, 3),
+            (10, 10, 5, 5),
+        ]
+        assert all(c.bias is None for c in convolutions)
+
+    def test_dropout_follows_every_block_but_the_third(self) -> None:
+        order = [type(m).__name__ for m in BnAdder().image_part.modules() if not list(m.children())]
+        block = ["Conv2d", "BatchNorm2d", "ReLU", "Dropout"]
+        assert order == [*block * 2, *block[:3], "MaxPool2d", *block * 4, "Conv2d"]
+
+    def test_the_adder(self) -> None:
+        adder = [m for m in BnAdder().adder.modules() if not list(m.children())]
+        layer = ["Linear", "BatchNorm1d", "ReLU", "Dropout"]
+        assert [type(m).__name__ for m in adder] == [*layer * 3, "Linear"]
+        linear = [m for m in adder if isinstance(m, nn.Linear)]
+        assert [(m.in_features, m.out_features) for m in linear] == [
+            (20, 32),
+            (32, 64),
+            (64, 128),
+            (128, 19),
+        ]
+
+
+class TestEarlyFusion:
+    def test_two_convolutions_and_four_linear_layers(self) -> None:
+        kinds = [type(module) for module in EarlyFusion().modules()]
+        assert kinds.count(nn.Conv2d) == 2
+        assert kinds.count(nn.Linear) == 4
+
+    def test_the_same_vector_feeds_both_outputs(self) -> None:
+        network, seen = EarlyFusion(), []
+        for layer in (network.linear3, network.linear4):
+            layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        ask(network)
+        assert seen[0] is seen[1]
+        assert network.linear2.in_features == 10
+
+    def test_the_published_recipe(self) -> None:
+        config = TrainConfig.for_network("early-fusion", "published")
+        assert (config.split, config.numbers) == ("random-80-20", "table")
+
+
+class TestBottleneck:
+    def test_the_layers(self) -> None:
+        assert {name: shape for name, shape in shapes(Bottleneck()).items() if len(shape) > 1} == {
+            "conv1.weight": (32, 1, 3, 3),
+            "conv2.weight": (64, 32, 3, 3),
+            "reduce1.weight": (16, 64, 1, 1),
+            "conv3.weight": (32, 16, 3, 3),
+            "conv4.weight": (64, 32, 3, 3),
+            "reduce2.weight": (16, 64, 1, 1),
+            "conv5.weight": (32, 16, 3, 3),
+            "conv6.weight": (64, 32, 3, 3),
+            "conv7.weight": (10, 64, 3, 3),
+            "fc1.weight": (128, 20),
+            "fc2.weight": (19, 128),
+        }
+
+    def test_sizes(self) -> None:
+        assert sizes(Bottleneck(), nn.Conv2d) == [28, 28, 14, 14, 14, 7, 5, 3, 1]
+
+    def test_the_count_and_the_printed_one_with_18_sums(self) -> None:
+        network = Bottleneck()
+        assert count_parameters(network) == 78_077
+        network.fc2 = nn.Linear(128, 18)
+        assert count_parameters(network) == 77_948
+
+    def test_the_published_recipe(self) -> None:
+        config = TrainConfig.for_network("bottleneck", "published")
+        assert (config.batch_size, config.epochs, config.augment) == (32, 10, False)
+
+
+class TestWide:
+    def test_the_layers(self) -> None:
+        assert {name: shape for name, shape in shapes(Wide()).items() if len(shape) > 1} == {
+            "conv1.weight": (32, 1, 3, 3),
+            "conv2.weight": (64, 32, 3, 3),
+            "conv3.weight": (128, 64, 3, 3),
+            "conv4.weight": (256, 128, 3, 3),
+            "conv5.weight": (512, 256, 3, 3),
+            "conv6.weight": (1024, 512, 3, 3),
+            "conv7.weight": (10, 1024, 3, 3),
+            "fc1.weight": (128, 20),
+            "fc2.weight": (30, 128),
+            "fc3.weight": (19, 30),
+        }
+
+    def test_sizes(self) -> None:
+        assert sizes(Wide(), nn.Conv2d) == [28, 28, 14, 14, 5, 3, 1]
+
+    def test_the_count_and_the_other_stated_one_without_fc3(self) -> None:
+        network = Wide()
+        assert count_parameters(network) == 6_386_933
+        network.fc2 = nn.Linear(128, 19)
+        del network.fc3
+        assert count_parameters(network) == 6_384_925
+
+
+@pytest.mark.parametrize("kind", [BnAdder, Bottleneck, Wide])
+def test_the_learned_adders_get_ten_values_and_a_one_hot(kind: type[Network]) -> None:
+    network, seen = kind(), []
+    first = next(m for m in network.modules() if isinstance(m, nn.Linear))
+    first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    digit, _ = ask(network, 10)
+    assert seen[0].shape == (10, 20)
+    assert torch.equal(seen[0][:, 10:], torch.eye(10))
+    assert torch.allclose(seen[0][:, :10].log_softmax(1), digit)  # the values before the softmax
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match="network must be one of edge, got 'none'"):
+    names = "edge, scalar-concat, bn-adder, early-fusion, bottleneck, wide"
+    with pytest.raises(InputError, match=f"network must be one of {names}, got 'none'"):
         networks.create("none")
 
 
@@ -80,3 +321,9 @@ class TestExactAdder:
 def test_ink_is_scaled_to_one() -> None:
     image = torch.tensor([0, 51, 255], dtype=torch.uint8)
     assert scale_image(image).tolist() == pytest.approx([0, 0.2, 1])
+
+
+def test_one_hot() -> None:
+    encoded = one_hot(torch.tensor([3, 0, 9]))
+    assert encoded.dtype == torch.float32
+    assert encoded.tolist() == [[float(i == n) for i in range(10)] for n in (3, 0, 9)]

@@ -17,11 +17,13 @@ import torch
 
 from edge_adder import EdgeAdder, ExitCode
 from edge_adder.contract import CONTRACT, CONTRACT_KEY, PROVENANCE_KEY
+from edge_adder.datasets import DATA_VARIABLE
 from edge_adder.errors import FileAccessError, InputError, ParityError
 from edge_adder.predictor import BUNDLED_MODEL
 from export import checkpoint as checkpoints
-from export import data, drawn, to_onnx, verify
+from export import drawn, networks, to_onnx, verify
 from export.checkpoint import Checkpoint
+from export.data import load_mnist
 from export.verify import BATCHES, BOUND, ParityRow
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -42,7 +44,7 @@ def model(content: bytes) -> onnx.ModelProto:
 def small_gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A gate of 20 drawn digits, for tests that are about something else."""
     monkeypatch.setattr(to_onnx, "GATE_IMAGES", 20)
-    monkeypatch.delenv(data.DATA_VARIABLE, raising=False)
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
@@ -207,7 +209,7 @@ class TestTheGate:
     def test_a_named_folder_without_test_images_is_refused(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv(data.DATA_VARIABLE, "/nonexistent")
+        monkeypatch.setenv(DATA_VARIABLE, "/nonexistent")
         with pytest.raises(InputError, match="no MNIST in /nonexistent"):
             to_onnx.gate_images(None)
 
@@ -305,7 +307,8 @@ class TestTheCommand:
             (["--batch", "x"], 2, "batch must be 'dynamic' or 1 to 4096, got 'x'"),
             (["--batch", "0"], 2, "batch must be 'dynamic' or 1 to 4096, got 0"),
             (["--out", "."], 5, "cannot write .: it is a folder, expected a file name"),
-            (["--network", "none"], 2, "network must be one of edge, got 'none'"),
+            (["--network", "none"], 2, "network must be one of edge, scalar-concat"),
+            (["--network", "wide"], 3, "no checkpoint of wide is committed: make one with `edge"),
             (["--checkpoint", "none.safetensors"], 3, "no checkpoint none.safetensors: make one"),
             (["--data-dir", "nowhere"], 2, "no MNIST in nowhere: expected train-images-idx3"),
         ],
@@ -318,6 +321,71 @@ class TestTheCommand:
         assert done.stderr.startswith(f"edge-adder: error: {message}")
         assert len(done.stderr.splitlines()) == 1
         assert list(tmp_path.iterdir()) == []
+
+
+COMMITTED = [name for name in networks.NETWORKS if name != "wide"]
+
+
+class TestEveryNetwork:
+    @pytest.mark.usefixtures("small_gate")
+    @pytest.mark.parametrize("name", networks.NETWORKS)
+    def test_untrained_weights_pass_the_gate(self, name: str) -> None:
+        torch.manual_seed(0)
+        network = networks.create(name).eval()
+        checkpoint = Checkpoint(name, network.state_dict(), {}, {})
+        content = to_onnx.to_onnx(network, checkpoint)
+        images = to_onnx.gate_images(None)
+        if name == "wide":
+            images = {kind: part[:3] for kind, part in images.items()}
+        adder = EdgeAdder(content)
+        rows = to_onnx.gate(network, adder, images)
+        assert adder.batch is None
+        assert {(row.batch, row.output) for row in rows} == {
+            (batch, output) for batch in BATCHES for output in ("digit", "sum")
+        }
+
+    @pytest.mark.parametrize("name", COMMITTED)
+    def test_no_operator_is_wasted(self, name: str) -> None:
+        torch.manual_seed(0)
+        network = networks.create(name).eval()
+        content = to_onnx.to_onnx(network, Checkpoint(name, network.state_dict(), {}, {}))
+        operators = [node.op_type for node in onnx.load_model_from_string(content).graph.node]
+        assert operators[:2] == ["Cast", "Conv"]  # the scale is in the first convolution
+        assert not {"BatchNormalization", "Dropout", "OneHot", "Equal", "Mul"} & set(operators)
+
+    @pytest.mark.parametrize("name", COMMITTED)
+    def test_the_committed_checkpoint_reaches_its_bar(self, name: str) -> None:
+        loaded = checkpoints.load(checkpoints.committed(name))
+        assert loaded.network == name
+        test = loaded.metrics["test"]
+        assert test["pairs"] == 100_000
+        assert test["digit"] >= networks.NETWORKS[name].digit_bar
+        assert test["sum"] >= networks.NETWORKS[name].sum_bar
+
+    @pytest.mark.mnist
+    @pytest.mark.parametrize("name", COMMITTED)
+    def test_the_committed_checkpoint_is_as_good_as_its_record_says(self, name: str) -> None:
+        loaded = checkpoints.load(checkpoints.committed(name))
+        adder = EdgeAdder(to_onnx.to_onnx(loaded.build(), loaded))
+        test = load_mnist(train=False)
+        numbers = torch.arange(len(test)) % 10
+        answers = adder.run(test.images.numpy(), numbers.numpy())
+        digit = (answers.digit.argmax(1) == test.labels.numpy()).mean()
+        total = (answers.sum.argmax(1) == (test.labels + numbers).numpy()).mean()
+        assert digit == pytest.approx(loaded.metrics["test"]["digit"], abs=1e-3)
+        assert total == pytest.approx(loaded.metrics["test"]["sum"], abs=3e-3)
+
+    def test_all_but_wide_are_committed_and_small(self) -> None:
+        found = {path.stem: path for path in checkpoints.WEIGHTS_DIR.glob("*.safetensors")}
+        assert set(found) == set(COMMITTED)
+        four = [path.stat().st_size for name, path in found.items() if name != "edge"]
+        assert sum(four) < 1_000_000
+
+    @pytest.mark.parametrize("name", COMMITTED)
+    def test_the_readable_copy_is_the_checkpoints_own(self, name: str) -> None:
+        path = checkpoints.committed(name)
+        copy = json.loads(path.with_suffix(".json").read_text())
+        assert copy == checkpoints.load(path).details()
 
 
 class TestTheBundledModel:
@@ -347,5 +415,4 @@ class TestTheBundledModel:
 
     def test_it_reaches_its_bar_on_both_outputs(self, committed: Checkpoint) -> None:
         assert committed.metrics["test"]["pairs"] == 100_000
-        bar = committed.build().accuracy_bar
-        assert min(committed.metrics["test"]["digit"], committed.metrics["test"]["sum"]) >= bar
+        assert min(committed.metrics["test"]["digit"], committed.metrics["test"]["sum"]) >= 0.995

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save
 from edge_adder import cli
 from edge_adder.errors import CheckpointError, InputError
 from export import checkpoint as checkpoints
+from export import networks
 from export import train as training
 from export.data import LabelledImages, draw_numbers, load_mnist
 from export.history import EpochRecord
@@ -73,6 +74,7 @@ class TestWhatARunLeaves:
     def test_the_history_has_every_epoch(self, trained: Path) -> None:
         history = [EpochRecord(**r) for r in json.loads((trained / "history.json").read_text())]
         assert [record.epoch for record in history] == [1, 2, 3]
+        assert all(record.digit == round(record.digit * 50) / 50 for record in history)
         assert history[-1].loss < history[0].loss
         assert history[-1].learning_rate == pytest.approx(0, abs=1e-6)
 
@@ -92,7 +94,15 @@ class TestRepeating:
 
     @pytest.mark.parametrize(
         "change",
-        [{"seed": 1}, {"augment": False}, {"split": "random-80-20"}, {"averaging": 0.0}],
+        [
+            {"seed": 1},
+            {"augment": False},
+            {"split": "random-80-20"},
+            {"averaging": 0.0},
+            {"schedule": "constant"},
+            {"weight_decay": 0.0},
+            {"precision": "bfloat16"},
+        ],
         ids=lambda change: next(iter(change)),
     )
     def test_every_setting_counts(
@@ -136,6 +146,90 @@ class TestDrawing:
         monkeypatch.setattr(training, "load_mnist", spy)
         train(TrainConfig(**short, out=tmp_path), observer=Note())
         assert events == ["training images", "epoch 1", "epoch 2", "epoch 3", "test images"]
+
+
+class TestRecipes:
+    def test_a_table_gives_every_image_the_number_of_its_place(
+        self, short: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        images = load_mnist(Path(str(short["data_dir"])), train=True).images
+        place = {image.numpy().tobytes(): index for index, image in enumerate(images)}
+        pairs: list[tuple[int, int]] = []
+
+        class Spy(type(networks.create("edge"))):
+            def forward(self, image: torch.Tensor, number: torch.Tensor) -> object:
+                if self.training:
+                    indices = [place[one.numpy().tobytes()] for one in image]
+                    pairs.extend(zip(indices, number.tolist(), strict=True))
+                return super().forward(image, number)
+
+        monkeypatch.setitem(networks.NETWORKS, "edge", Spy)
+        settings = {"epochs": 2, "augment": False, "numbers": "table", "split": "random-80-20"}
+        train(TrainConfig(**short | settings, out=tmp_path))
+        assert len(pairs) == 2 * 450  # nine batches of 50 out of 480 images
+        assert len({index for index, _ in pairs}) > 450
+        assert all(number == index % 10 for index, number in pairs)
+
+    def test_a_constant_rate_stays(self, short: Settings, tmp_path: Path) -> None:
+        train(TrainConfig(**short | {"schedule": "constant"}, out=tmp_path))
+        rates = [r["learning_rate"] for r in json.loads((tmp_path / "history.json").read_text())]
+        assert rates == [TrainConfig().learning_rate] * 3
+
+    def test_bfloat16_is_for_the_convolutions_and_the_weights_stay_float32(
+        self, short: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen: set[tuple[bool, torch.dtype]] = set()
+
+        class Spy(type(networks.create("edge"))):
+            def forward(self, image: torch.Tensor, number: torch.Tensor) -> object:
+                answers = super().forward(image, number)
+                seen.add((self.training, answers[0].dtype))
+                return answers
+
+        monkeypatch.setitem(networks.NETWORKS, "edge", Spy)
+        train(TrainConfig(**short | {"precision": "bfloat16", "epochs": 1}, out=tmp_path))
+        assert seen == {(True, torch.bfloat16), (False, torch.float32)}
+        stored = load_file(tmp_path / "checkpoint.safetensors")
+        assert {t.dtype for t in stored.values()} == {torch.float32, torch.int64}
+
+    def test_a_bfloat16_run_resumes_to_the_same_weights(
+        self, short: Settings, tmp_path: Path
+    ) -> None:
+        settings = short | {"precision": "bfloat16"}
+        train(TrainConfig(**settings, out=tmp_path / "whole"))
+        with pytest.raises(KeyboardInterrupt):
+            train(TrainConfig(**settings, out=tmp_path / "cut"), observer=StopAt(2))
+        train(TrainConfig(**settings, out=tmp_path / "cut"), resume=True)
+        assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+
+    def test_changes_go_over_a_networks_recipe(self) -> None:
+        config = TrainConfig.for_network("bottleneck", "published", epochs=3)
+        assert (config.epochs, config.batch_size) == (3, 32)
+        with pytest.raises(InputError, match="recipe must be one of ours, published, got 'other'"):
+            TrainConfig.for_network("bottleneck", "other")
+
+    def test_from_the_command_line(
+        self,
+        edge_adder: Callable[..., subprocess.CompletedProcess[str]],
+        tiny_mnist: Path,
+        tmp_path: Path,
+    ) -> None:
+        data = ("--data-dir", tiny_mnist, "--device", "cpu")
+        asked = ("train", "--network", "early-fusion", "--recipe", "published", "--epochs", "1")
+        done = edge_adder(*asked, *data, "--no-test")
+        assert done.returncode == 0, done.stderr
+        assert "test" not in done.stdout
+        left = tmp_path / "runs" / "early-fusion-published" / "checkpoint.json"
+        record = json.loads(left.read_text())
+        assert record["config"]["split"] == "random-80-20"
+        assert record["config"]["epochs"] == 1
+        assert set(record["metrics"]) == {"validation"}
+        again = edge_adder("train", "--resume", "--out", left.parent, *data)
+        assert again.returncode == 0, again.stderr
+        assert "test: digit" in again.stdout
+        wrong = edge_adder("train", "--network", "wide", "--recipe", "published", *data)
+        assert wrong.returncode == 2
+        assert "no recipe of wide is published: expected one of" in wrong.stderr
 
 
 class TestResuming:
@@ -257,7 +351,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"network": "none"}, "network must be one of edge"),
+            ({"network": "none"}, "network must be one of edge, scalar-concat"),
             ({"epochs": 0}, "epochs must be 1 or more, got 0"),
             ({"batch_size": 1}, "batch_size must be 2 or more"),
             ({"learning_rate": 0.0}, "learning_rate must be above 0"),
@@ -265,6 +359,9 @@ class TestRefused:
             ({"weight_decay": -1.0}, "weight_decay must be 0 or more"),
             ({"averaging": 1.0}, "averaging must be 0 or more and below 1"),
             ({"split": "half"}, "split must be one of fixed, random-80-20, got 'half'"),
+            ({"schedule": "step"}, "schedule must be one of cosine, constant, got 'step'"),
+            ({"numbers": "all"}, "numbers must be one of random, table, got 'all'"),
+            ({"precision": "int8"}, "precision must be one of float32, bfloat16, got 'int8'"),
             ({"seed": -1}, "seed must be 0 or more"),
             ({"device": "tpu"}, "device must be one of auto, cpu, cuda, got 'tpu'"),
         ],
@@ -290,15 +387,16 @@ def test_the_command_line_shows_the_defaults_of_the_config(
         edge_adder("train", "--help", env=os.environ | {"COLUMNS": "300"}).stdout.split()
     )
     config = TrainConfig()
+    for option, value in {"--network": config.network, "--seed": config.seed}.items():
+        assert re.search(rf"{option} [^[]*\[default: {value}\]", shown), option
     for option, value in {
-        "--network": config.network,
         "--epochs": config.epochs,
         "--batch-size": config.batch_size,
         "--learning-rate": config.learning_rate,
         "--split": config.split,
-        "--seed": config.seed,
+        "--precision": config.precision,
     }.items():
-        assert re.search(rf"{option} [^[]*\[default: {value}\]", shown), option
+        assert re.search(rf"{option} [^;]*; edge: {value}\.", shown), option
 
 
 def test_the_config_is_frozen() -> None:
