@@ -214,6 +214,54 @@ def evaluate(
     return ExitCode.ATTENTION if found.unreadable else ExitCode.DONE
 
 
+@app.command(epilog='Example: edge-adder bench --baseline last.json --fail-if "p90>1.10x"')
+def bench(
+    model: ModelOption = None,
+    provider: ProviderOption = "cpu",
+    threads: ThreadsOption = 1,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer calls, under 10 seconds.")] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the result as JSON.")
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="An earlier result to compare with.")
+    ] = None,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIGURE>Nx", help="Exit with 6 where it holds, such as p90>1.10x; repeatable."
+        ),
+    ] = None,
+) -> int:
+    """Measure latency, throughput, cold start and parity of a model on this device.
+
+    FIGURE is p50, p90, p99, p99.9 or max of predict_array, or of another call as CALL.p90;
+    throughput, cold_start or peak_memory. Exits with 6 where a condition holds or parity failed.
+    """
+    from edge_adder import baseline as comparison
+    from edge_adder import bench as measuring
+    from edge_adder.bench_report import report
+    from edge_adder.files import write_atomically
+    from edge_adder.predictor import EdgeAdder
+
+    conditions = [comparison.parse(text) for text in fail_if or ()]
+    if conditions and baseline is None:
+        raise InputError("--fail-if compares with an earlier result: name it with --baseline")
+    before = None if baseline is None else comparison.load(baseline)
+    adder = EdgeAdder(model, provider=provider, threads=threads)  # type: ignore[arg-type]
+    effort = measuring.QUICK if quick else measuring.FULL
+    result = measuring.bench(adder, asked=provider, effort=effort, progress=_say_progress)
+    if json_file is not None:
+        write_atomically(json_file, (json.dumps(result, indent=2) + "\n").encode())
+    print(report(result))
+    failed = result["parity"] is not None and not result["parity"]["passed"]
+    if before is not None:
+        lines, fell_behind = comparison.compare(result, before, conditions)
+        print("\n".join(["", *lines]))
+        failed = failed or fell_behind
+    return ExitCode.ATTENTION if failed else ExitCode.DONE
+
+
 @app.command(epilog="Example: edge-adder networks --json")
 def networks(as_json: JsonOption = False) -> None:
     """List the networks: what each costs, how good its checkpoint is, where it comes from."""
@@ -500,6 +548,12 @@ def _say(line: str) -> None:
     """One line to stderr, whatever is in it."""
     if sys.stderr is not None:
         print(f"edge-adder: {_printable(line)}", file=sys.stderr)
+
+
+def _say_progress(part: str) -> None:
+    """What is measured now, where a person may be waiting."""
+    if _is_terminal():
+        _say(f"measuring {part}")
 
 
 def _printable(text: str) -> str:

@@ -144,7 +144,7 @@ class EdgeAdder:
         if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
             raise InputError(f"threads must be an integer from 1 to {MAX_THREADS}, got {threads!r}")
         name, data = _read_model(model)
-        session, delivered = _open_session(name, data, provider, threads)
+        session, delivered = _open_first(name, data, provider, threads)
         metadata = dict(session.get_modelmeta().custom_metadata_map)
         state = {
             "_batch": _check_contract(name, session, metadata),
@@ -177,6 +177,11 @@ class EdgeAdder:
         import hashlib  # noqa: PLC0415  5 ms that a prediction does not need
 
         return hashlib.sha256(self._model_bytes).hexdigest()
+
+    @property
+    def session(self) -> ort.InferenceSession:
+        """The onnxruntime session that runs the model, such as to measure it."""
+        return self._session
 
     @property
     def provider(self) -> str:
@@ -236,7 +241,7 @@ class EdgeAdder:
             )
         else:
             digits, sums = self._run_padded(prepared, _NUMBERS[number])
-        return _prediction(number, digits[0], sums[0], self._provider)
+        return make_prediction(number, digits[0], sums[0], self._provider)
 
     @overload
     def predict_many(
@@ -360,7 +365,7 @@ class EdgeAdder:
             digits, sums = self._run_padded(images[:good], numbers[:good])
             rows = zip(numbers[:good].tolist(), digits, sums, strict=True)
             for outcome in outcomes:
-                yield _prediction(*next(rows), self._provider) if outcome is None else outcome
+                yield make_prediction(*next(rows), self._provider) if outcome is None else outcome
         if failure is not None:
             raise failure
 
@@ -391,9 +396,10 @@ def check_number(number: object) -> int:
     raise InputError(f"number must be an integer from 0 to {DIGITS - 1}, got {number!r}")
 
 
-def _prediction(
+def make_prediction(
     number: int, digits: NDArray[np.float32], sums: NDArray[np.float32], provider: str
 ) -> Prediction:
+    """The answer for one image, from the log-probabilities of digits (10,) and sums (19,)."""
     digit, total = int(digits.argmax()), int(sums.argmax())
     return Prediction(
         digit=digit,
@@ -460,21 +466,35 @@ def _read_model(model: str | os.PathLike[str] | bytes | None) -> tuple[str, byte
         raise FileAccessError(f"cannot read {name}: {error.strerror or error}") from error
 
 
-def _open_session(
+def _open_first(
     name: str, data: bytes, provider: Provider, threads: int
 ) -> tuple[ort.InferenceSession, str]:
     """A session on the first provider that works, and that provider's name."""
     tried = candidates(provider, ort.get_available_providers())
     for candidate in tried:
         try:
-            return _open_on(name, data, candidate, threads), candidate
+            return open_session(data, candidate, threads, name=name), candidate
         except ProviderError:
             if candidate == tried[-1]:
                 raise
     raise AssertionError("unreachable: candidates() is never empty")
 
 
-def _open_on(name: str, data: bytes, provider: str, threads: int) -> ort.InferenceSession:
+def open_session(
+    data: bytes, provider: str = "cpu", threads: int = 1, *, name: str = "bytes"
+) -> ort.InferenceSession:
+    """An onnxruntime session with the settings that every `EdgeAdder` has; any ONNX model.
+
+    Args:
+        data: The file's content.
+        provider: ``cpu`` or ``cuda``.
+        threads: Threads that work on one run.
+        name: Stands in messages.
+
+    Raises:
+        ModelError: onnxruntime cannot load it.
+        ProviderError: The provider cannot run here.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -16,8 +16,8 @@ from export.checkpoint import WEIGHTS_DIR
 from export.networks.parts import Network
 
 MEASURED_FILE = "networks.json"
-"""What `python -m benchmarks.networks` measured, beside the checkpoints: by network, the SHA-256 of
-the weights, ``size_bytes`` of the exported file, the gate's figures and the latency."""
+"""What `python -m benchmarks.networks` measured, beside the checkpoints. By network: the SHA-256 of
+the weights, the size of the exported file, the gate's figures and the latency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def catalogue(weights_dir: Path = WEIGHTS_DIR) -> list[NetworkFacts]:
     Args:
         weights_dir: Where the checkpoints and their records lie.
     """
-    measured = _read(weights_dir / MEASURED_FILE)
+    measured = _read(weights_dir / MEASURED_FILE).get("networks", {})
     facts = []
     for name, kind in networks.NETWORKS.items():
         record = _read(weights_dir / f"{name}.json")

@@ -91,7 +91,7 @@ class TrainConfig:
             image with index i the number i modulo 10.
         split: Which training images are held out for validation.
         precision: Of convolutions and linear layers in training; weights stay float32. bfloat16
-            is 1.5 to 3 times as fast on a CPU with AMX, and slower on one without.
+            pays for wide layers on a CPU with AMX, and nowhere else on a CPU.
         seed: Of the first weights, the order, the numbers, the augmentation and the split.
         device: ``auto`` takes CUDA where it is.
         data_dir: Folder with ``MNIST/raw``; None as in `export.data.load_mnist`.

@@ -151,7 +151,7 @@ def test_telemetry_is_off_unless_the_user_turned_it_on() -> None:
     [
         f"from edge_adder import EdgeAdder; EdgeAdder().predict({str(SAMPLE)!r}, 2)",
         "import edge_adder.predictor",
-        "from benchmarks import overhead; overhead.main(blocks=1)",
+        "from edge_adder import EdgeAdder, bench; bench.bench(EdgeAdder(), effort=bench.QUICK)",
         "import export.commands, edge_adder.predictor",
     ],
 )

@@ -14,14 +14,14 @@ from export.networks.parts import Network, one_hot, scale_image
 class BnAdder(Network):
     """21,843 parameters (7,840 of the image part, 14,003 of the adder), 1.41 M multiply-adds.
 
-    The dropout rate is not published. It was chosen on the validation images, by
-    `python -m benchmarks.dropout`.
+    The dropout rate is not published. `python -m benchmarks.dropout` compares rates on the
+    validation images: the less, the better, and 0.02 is within two images of none at all.
     """
 
     source = "published; BatchNorm, a four-layer adder"
     digit_bar = 0.993
     recipe = {"epochs": 24}
-    dropout: ClassVar[float] = 0.05
+    dropout: ClassVar[float] = 0.02
 
     def __init__(self) -> None:
         super().__init__()

@@ -34,6 +34,9 @@ class Network(nn.Module):
     published_recipe: ClassVar[Mapping[str, Any] | None] = None
     """The fields of the recipe that its source publishes; None where it publishes none."""
 
+    published_result: ClassVar[tuple[float, float] | None] = None
+    """The best test accuracy of digit and sum that its source publishes, as fractions."""
+
 
 def scale_image(image: Tensor) -> Tensor:
     """Bring ink to 0-1.

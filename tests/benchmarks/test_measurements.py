@@ -11,31 +11,10 @@ import pytest
 
 pytest.importorskip("torch", reason="the workshop needs the extra `export`")
 
-from benchmarks import accuracy, overhead, startup
+from benchmarks import accuracy, startup
 from edge_adder import EdgeAdder
 
 ROOT = Path(__file__).parents[2]
-
-
-def test_overhead_times_every_call_in_turn() -> None:
-    order: list[str] = []
-    calls = {name: lambda name=name: order.append(name) for name in ("a", "b")}
-    p50 = overhead.measure(calls, blocks=2)
-    assert order == (["a"] * overhead.BLOCK + ["b"] * overhead.BLOCK) * 3
-    assert 0 < p50["a"] < 1000
-
-
-def test_overhead_prints_four_calls_and_a_verdict(capsys: pytest.CaptureFixture[str]) -> None:
-    overhead.main(blocks=2)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.partition("  ")[0] for line in lines[1:5]] == [
-        "identity graph",
-        "raw session.run",
-        "EdgeAdder.run",
-        "EdgeAdder.predict",
-    ]
-    assert re.fullmatch(r"raw session\.run +[0-9.]+ µs +1\.00 × raw", lines[2])
-    assert re.fullmatch(r"predict / raw: bound 1\.5: (held|missed)", lines[5])
 
 
 def test_startup_compares_two_processes_that_answer(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,215 @@
+"""All six networks side by side: python -m benchmarks.networks.
+
+Each is exported through the gate and timed, all in one run, in turn in short blocks. What was
+measured goes into ``export/weights/networks.json``, the plot into ``docs/networks.png`` and the
+tables into README.md, between the marks. Accuracies are those that each training measured.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from edge_adder import EdgeAdder
+from edge_adder.bench import IDENTITY_MODEL, summarise, time_in_turn
+from edge_adder.environment import fingerprint
+from edge_adder.files import write_atomically
+from edge_adder.predictor import open_session
+from export import catalogue, networks, to_onnx
+from export import checkpoint as checkpoints
+from export.catalogue import NetworkFacts
+from export.checkpoint import WEIGHTS_DIR
+from export.train import CHECKPOINT_FILE
+
+ROOT = Path(__file__).parent.parent
+SAMPLE = ROOT / "examples" / "seven.png"
+README, PLOT = ROOT / "README.md", ROOT / "docs" / "networks.png"
+MEASURED = WEIGHTS_DIR / catalogue.MEASURED_FILE
+MARKS = ("<!-- networks: made by python -m benchmarks.networks -->", "<!-- /networks -->")
+
+
+def main(
+    calls: Annotated[int, typer.Option(min=20, help="Calls of each network to time.")] = 4000,
+    runs: Annotated[
+        Path, typer.Option(help="Where runs of networks lie that have no committed checkpoint.")
+    ] = Path("runs"),
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/raw.")] = None,
+    draw_only: Annotated[
+        bool, typer.Option("--draw-only", help="Tables and plot from what was measured before.")
+    ] = False,
+) -> None:
+    """Measure, record, and renew tables and plot."""
+    if not draw_only:
+        measured = measure_networks(calls, runs, data_dir)
+        write_atomically(MEASURED, (json.dumps(measured, indent=2) + "\n").encode())
+    measured = json.loads(MEASURED.read_text())
+    facts = catalogue.catalogue()
+    write_atomically(PLOT, plot(facts, measured))
+    tables = render(facts, measured)
+    text = README.read_text()
+    block = re.compile(f"{re.escape(MARKS[0])}.*{re.escape(MARKS[1])}", re.DOTALL)
+    renewed = block.sub(lambda _: f"{MARKS[0]}\n{tables}\n{MARKS[1]}", text)
+    write_atomically(README, renewed.encode())
+    print(tables)
+
+
+def measure_networks(calls: int, runs: Path, data_dir: Path | None) -> dict[str, Any]:
+    """Export every network and time one image at a time on one thread.
+
+    Args:
+        calls: How often each network is timed.
+        runs: Where ``NETWORK/checkpoint.safetensors`` lies for a network that is not committed.
+        data_dir: Folder with MNIST, for the gate.
+
+    Returns:
+        What stands in ``networks.json``: the machine, the p50 of an identity graph in
+        microseconds, and for each network its weights' SHA-256, its file's size in bytes, what the
+        gate found and its p50 in microseconds.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    adders = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in networks.NETWORKS:
+            committed = WEIGHTS_DIR / f"{name}.safetensors"
+            own_run = runs / name / CHECKPOINT_FILE
+            loaded = checkpoints.load(committed if committed.is_file() else own_run)
+            result = to_onnx.export(loaded, Path(folder) / f"{name}.onnx", data_dir=data_dir)
+            adders[name] = EdgeAdder(result.path)
+            found[name] = {
+                "weights_sha256": loaded.sha256,
+                "size_bytes": result.size_bytes,
+                "largest_difference": max(row.largest_difference for row in result.parity),
+                "changed_answers": sum(row.changed_answers for row in result.parity),
+                "compared_pairs": sum(
+                    row.pairs for row in result.parity if (row.batch, row.output) == (1, "digit")
+                ),
+            }
+            print(f"{name}: passed the gate", flush=True)
+    identity = open_session(IDENTITY_MODEL.read_bytes())
+    batch, number = np.asarray(Image.open(SAMPLE))[None, None], np.array([7])
+    inputs, outputs = {"image": batch, "number": number}, ["digit", "sum"]
+    timed: dict[str, Callable[[], object]] = {"identity": partial(identity.run, outputs, inputs)}
+    timed |= {name: partial(adder.run, batch, number) for name, adder in adders.items()}
+    times = time_in_turn(timed, calls, warm_up=100)
+    p50 = {name: summarise(values)["p50"] for name, values in times.items()}
+    for name, facts in found.items():
+        facts["p50_us"] = round(p50[name], 1)
+    return {
+        "machine": fingerprint(),
+        "calls": calls,
+        "floor_us": round(p50["identity"], 1),
+        "networks": found,
+    }
+
+
+def render(facts: list[NetworkFacts], measured: dict[str, Any]) -> str:
+    """The tables of the README."""
+    floor = measured["floor_us"]
+    lines = _table_head(
+        "network",
+        "parameters",
+        "multiply-adds",
+        "file",
+        "digit",
+        "sum",
+        "epochs",
+        "p50",
+        "× floor",
+        "largest difference",
+        "changed",
+    )
+    for each in facts:
+        row = measured["networks"][each.name]
+        lines.append(
+            f"| `{each.name}` | {each.parameters:,} | {each.multiply_adds / 1e6:.2f} M "
+            f"| {row['size_bytes'] / 1000:,.0f} kB | {_percent(each.digit)} | {_percent(each.sum)} "
+            f"| {each.epochs} | {row['p50_us']:,.0f} µs | {row['p50_us'] / floor:,.1f} "
+            f"| {row['largest_difference']:.1e} | {row['changed_answers']} |"
+        )
+    lines += ["", _how_it_was_measured(measured), ""]
+    lines += _table_head("as published", "digit", "sum", "published digit", "published sum")
+    for name, kind in networks.NETWORKS.items():
+        if kind.published_recipe is not None:
+            record = json.loads((WEIGHTS_DIR / f"{name}.published.json").read_text())
+            test = record["metrics"]["test"]
+            stated = [_percent(value) for value in (kind.published_result or (None, None))]
+            lines.append(
+                f"| `edge-adder train --network {name} --recipe published` "
+                f"| {_percent(test['digit'])} | {_percent(test['sum'])} "
+                f"| {stated[0]} | {stated[1]} |"
+            )
+    return "\n".join(lines)
+
+
+def _table_head(*names: str) -> list[str]:
+    return [f"| {' | '.join(names)} |", f"| --- |{' ---: |' * (len(names) - 1)}"]
+
+
+def _how_it_was_measured(measured: dict[str, Any]) -> str:
+    machine = measured["machine"]
+    pairs = sorted({row["compared_pairs"] for row in measured["networks"].values()})
+    return (
+        "digit, sum: accuracy over 10,000 test images × 10 numbers. p50: of "
+        f"{measured['calls']:,} calls of `EdgeAdder.run`, batch 1, one thread, all in one run; "
+        f"floor: the same of an identity graph, {measured['floor_us']} µs. Largest difference "
+        "from PyTorch in nats, and changed answers: of "
+        f"{' or '.join(f'{count:,}' for count in pairs)} pairs, at batches of 1, 2 and 257. "
+        f"{machine['cpu']}, {machine['allowed_cores']} shared cores, {machine['python']}, "
+        f"onnxruntime {machine['packages']['onnxruntime']}."
+    )
+
+
+def plot(facts: list[NetworkFacts], measured: dict[str, Any]) -> bytes:
+    """Test error against latency as PNG: a dot for the digit, a ring for the sum."""
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    axes = figure.subplots()
+    for each in facts:
+        x = measured["networks"][each.name]["p50_us"]
+        digit, total = (100 * (1 - (value or 0)) for value in (each.digit, each.sum))
+        colour = "tab:red" if each.name == networks.DEFAULT else "tab:blue"
+        axes.plot([x, x], [digit, total], color=colour, linewidth=1, alpha=0.5)
+        axes.plot(x, total, "o", color=colour, markersize=9, fillstyle="none")
+        axes.plot(x, digit, "o", color=colour, markersize=5)
+        axes.annotate(
+            each.name, (x, max(digit, total)), (0, 9), textcoords="offset points", ha="center"
+        )
+    axes.axvline(measured["floor_us"], color="tab:grey", linestyle=":", label="identity graph")
+    axes.plot([], [], "o", color="tab:grey", markersize=5, label="digit")
+    axes.plot([], [], "o", color="tab:grey", markersize=9, fillstyle="none", label="sum")
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="p50 of one image, one thread, µs",
+        ylabel="wrong answers, % of 100,000 test pairs",
+        title="Error against latency: lower left is better",
+    )
+    ticks = [0.3, 0.5, 1, 2, 3, 5]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_yticks([], minor=True)
+    axes.grid(alpha=0.3)
+    axes.margins(0.12)
+    axes.legend()
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _percent(fraction: float | None) -> str:
+    return "" if fraction is None else f"{100 * fraction:.2f} %"
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,159 @@
+"""Two results of `edge-adder bench` side by side, and conditions under which one fell behind."""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_adder.bench import SCHEMA, VERSION
+from edge_adder.bench_report import CALLS
+from edge_adder.errors import FileAccessError, InputError
+
+DEFAULT_CALL = "predict_array"
+"""Whose percentile a figure without a call is."""
+
+_PERCENTILES = ("p50", "p90", "p99", "p99.9", "max")
+_OTHERS = {
+    "throughput": ("throughput", "best", "images_per_second"),
+    "cold_start": ("cold_start", "process"),
+    "peak_memory": ("cold_start", "peak_memory_bytes"),
+}
+_FORM = re.compile(r"([a-z0-9_.]+)\s*([<>])\s*([0-9]+(?:\.[0-9]+)?)\s*x")
+_SIGNS = {"<": operator.lt, ">": operator.gt}
+_MUST_MATCH = (
+    ("model", "sha256"),
+    ("provider", "got"),
+    ("threads",),
+    ("environment", "cpu"),
+    ("environment", "allowed_cores"),
+    ("environment", "python"),
+    ("environment", "packages"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A figure fell behind where it is above or below a factor of the baseline's.
+
+    Attributes:
+        figure: Such as ``predict_array.p90`` or ``throughput``.
+        path: Where it stands in a result.
+        sign: ``>`` or ``<``.
+        factor: Of the baseline's figure.
+    """
+
+    figure: str
+    path: tuple[str, ...]
+    sign: str
+    factor: float
+
+
+def parse(text: str) -> Condition:
+    """Read a condition such as ``p90>1.10x``, ``session_run.p50>1.05x`` or ``throughput<0.9x``.
+
+    Raises:
+        InputError: It is of another form, or there is no such figure.
+    """
+    found = _FORM.fullmatch(text.strip())
+    if found is None:
+        raise InputError(
+            f"--fail-if must be of the form FIGURE>Nx, such as p90>1.10x, got {text!r}"
+        )
+    figure, sign, factor = found[1], found[2], float(found[3])
+    if figure in _OTHERS:
+        return Condition(figure, _OTHERS[figure], sign, factor)
+    call, _, percentile = (
+        figure.partition(".") if figure.split(".")[0] in CALLS else (DEFAULT_CALL, "", figure)
+    )
+    if percentile not in _PERCENTILES:
+        known = ", ".join((*_PERCENTILES, *_OTHERS))
+        raise InputError(
+            f"--fail-if knows {known}, and percentiles of {', '.join(CALLS)}; got {figure!r}"
+        )
+    path = ("latency", "calls", call, percentile)
+    return Condition(f"{call}.{percentile}", path, sign, factor)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read the result of an earlier `edge-adder bench --json`.
+
+    Raises:
+        InputError: It is none, or of another version.
+        FileAccessError: The file cannot be read.
+    """
+    try:
+        result = json.loads(path.read_bytes())
+    except OSError as error:
+        raise FileAccessError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON: {error}") from error
+    if not isinstance(result, dict) or result.get("schema") != SCHEMA:
+        raise InputError(f"{path} is no result of `edge-adder bench --json`")
+    if result.get("version") != VERSION:
+        raise InputError(
+            f"{path} is a result of version {result.get('version')!r}, expected {VERSION}: "
+            "measure the baseline again"
+        )
+    return result
+
+
+def compare(
+    result: dict[str, Any], before: dict[str, Any], conditions: list[Condition]
+) -> tuple[list[str], bool]:
+    """Say how the conditions' figures changed; without conditions, how the usual ones did.
+
+    Args:
+        result: Of now.
+        before: The baseline.
+        conditions: What to check.
+
+    Returns:
+        Lines for a person, and whether a condition holds.
+
+    Raises:
+        InputError: A condition's figure is invalid, or missing, in one of the two.
+    """
+    lines = [
+        f"the baseline has another {' '.join(path)}: {_value(before, path)}, here "
+        f"{_value(result, path)}"
+        for path in _MUST_MATCH
+        if _value(before, path) != _value(result, path)
+    ]
+    fell_behind = False
+    for condition in conditions:
+        now, then = _figure(result, condition), _figure(before, condition)
+        holds = bool(_SIGNS[condition.sign](now / then, condition.factor))
+        fell_behind = fell_behind or holds
+        lines.append(
+            f"{condition.figure}: {now:,.1f} against {then:,.1f}, {now / then:.2f}x: "
+            f"{'FELL BEHIND' if holds else 'held'} ({condition.sign}{condition.factor:g}x)"
+        )
+    if not conditions:
+        shown = [parse(f"{figure}>1x") for figure in ("p50", "p90", "p99", *_OTHERS)]
+        for condition in shown:
+            pair = _value(result, condition.path), _value(before, condition.path)
+            if all(isinstance(value, (int, float)) and value for value in pair):
+                now, then = pair
+                lines.append(
+                    f"{condition.figure}: {now:,.1f} against {then:,.1f}, {now / then:.2f}x"
+                )
+    return lines, fell_behind
+
+
+def _figure(result: dict[str, Any], condition: Condition) -> float:
+    value = _value(result, condition.path)
+    if not isinstance(value, (int, float)) or not value > 0:
+        raise InputError(
+            f"{condition.figure} is invalid in one of the results (too few calls?): cannot compare"
+        )
+    return float(value)
+
+
+def _value(result: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        result = result.get(key) if isinstance(result, dict) else None
+    return result
