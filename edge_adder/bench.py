@@ -33,7 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
-from edge_adder.environment import allowed_cores, fingerprint
+from edge_adder.cores import allowed_cores
+from edge_adder.environment import fingerprint
 from edge_adder.errors import InputError
 from edge_adder.image import decode, encode_png, prepare_image
 from edge_adder.predictor import (

@@ -30,6 +30,7 @@ from edge_adder.contract import (
     SUMS,
     differences,
 )
+from edge_adder.cores import allowed_cores
 from edge_adder.errors import (
     ContractError,
     EdgeAdderError,
@@ -39,6 +40,7 @@ from edge_adder.errors import (
     ProviderError,
 )
 from edge_adder.image import INKS, ImageSource, Ink, prepare_image
+from edge_adder.map_ahead import map_ahead
 from edge_adder.providers import (
     EXECUTION_PROVIDERS,
     Provider,
@@ -251,6 +253,7 @@ class EdgeAdder:
         *,
         ink: Ink = "auto",
         batch_size: int = BATCH_SIZE,
+        workers: int | None = None,
         on_error: Literal["raise"] = "raise",
     ) -> Iterator[Prediction]: ...
 
@@ -262,6 +265,7 @@ class EdgeAdder:
         *,
         ink: Ink = "auto",
         batch_size: int = BATCH_SIZE,
+        workers: int | None = None,
         on_error: Literal["return"],
     ) -> Iterator[Prediction | EdgeAdderError]: ...
 
@@ -272,9 +276,13 @@ class EdgeAdder:
         *,
         ink: Ink = "auto",
         batch_size: int = BATCH_SIZE,
+        workers: int | None = None,
         on_error: Literal["raise", "return"] = "raise",
     ) -> Iterator[Prediction | EdgeAdderError]:
         """Answer many images, in order, reading them as the answers are taken.
+
+        Files and bytes are decoded by the workers; arrays, PIL images and open files, which the
+        caller may change, as they are read.
 
         Args:
             images: Any iterable of what `predict` takes; an array (count, 28, 28) is one.
@@ -282,6 +290,8 @@ class EdgeAdder:
             ink: As in `predict`, for all.
             batch_size: Images that are read ahead and run together. A model with a fixed batch
                 uses its own.
+            workers: Threads that prepare and run one batch each, reading ahead by as many batches;
+                None for all cores that this process may use. A single batch needs none.
             on_error: ``return`` yields the error in the place of an image that cannot be used,
                 instead of raising it.
 
@@ -303,8 +313,15 @@ class EdgeAdder:
             raise InputError(f"on_error must be 'raise' or 'return', got {on_error!r}")
         if batch_size < 1:
             raise InputError(f"batch_size must be 1 or more, got {batch_size!r}")
-        pairs = _pairs(images, numbers)
-        return self._predict_batches(pairs, ink, self._batch or batch_size, on_error == "return")
+        if workers is not None and workers < 1:
+            raise InputError(f"workers must be 1 or more, or None, got {workers!r}")
+        batches = _read_batches(_pairs(images, numbers), ink, self._batch or batch_size)
+        if workers is None:
+            workers = max(1, allowed_cores() // self._threads)
+        return _unpack(
+            map_ahead(lambda batch: (self._answer(batch, ink), batch.failure), batches, workers),
+            raise_errors=on_error == "raise",
+        )
 
     def run(self, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Outputs:
         """Run the network on arrays that keep the contract: no preparation, no copy.
@@ -334,40 +351,26 @@ class EdgeAdder:
             raise InputError(f"number must be an integer from 0 to {DIGITS - 1}, got {wrong}")
         return Outputs(*self._session.run(_OUTPUTS, {IMAGE.name: images, NUMBER.name: numbers}))
 
-    def _predict_batches(
-        self,
-        pairs: Iterator[tuple[ImageSource, int]],
-        ink: Ink,
-        batch_size: int,
-        return_errors: bool,
-    ) -> Iterator[Prediction | EdgeAdderError]:
-        failure: Exception | None = None
-        more = True
-        while more:
-            images = np.empty((batch_size, 1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
-            numbers = np.zeros(batch_size, np.int64)
-            good = 0
-            outcomes: list[EdgeAdderError | None] = []  # None stands for an answer
+    def _answer(self, batch: _Batch, ink: Ink) -> list[Prediction | EdgeAdderError]:
+        """The answer, or the error, for each image of a batch; runs on any thread."""
+        images = np.empty((len(batch.images), 1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+        numbers: list[int] = []
+        outcomes: list[Prediction | EdgeAdderError | None] = []  # None stands for an answer
+        for source, number in zip(batch.images, batch.numbers, strict=True):
             try:
-                for image, number in itertools.islice(pairs, batch_size):
-                    try:
-                        numbers[good] = check_number(number)
-                        images[good, 0] = prepare_image(image, ink=ink)
-                        good += 1
-                        outcomes.append(None)
-                    except EdgeAdderError as error:
-                        if not return_errors:
-                            raise
-                        outcomes.append(error)
-                more = len(outcomes) == batch_size
-            except Exception as error:  # noqa: BLE001  raised below, after the answers before it
-                failure, more = error, False
-            digits, sums = self._run_padded(images[:good], numbers[:good])
-            rows = zip(numbers[:good].tolist(), digits, sums, strict=True)
-            for outcome in outcomes:
-                yield make_prediction(*next(rows), self._provider) if outcome is None else outcome
-        if failure is not None:
-            raise failure
+                if isinstance(source, EdgeAdderError):
+                    raise source
+                value = check_number(number)
+                images[len(numbers), 0] = (
+                    source if isinstance(source, np.ndarray) else prepare_image(source, ink=ink)
+                )
+                numbers.append(value)
+                outcomes.append(None)
+            except EdgeAdderError as error:
+                outcomes.append(error)
+        outputs = self._run_padded(images[: len(numbers)], np.array(numbers, np.int64))
+        answers = _predictions(numbers, outputs, self._provider)
+        return [next(answers) if outcome is None else outcome for outcome in outcomes]
 
     def _run_padded(self, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Outputs:
         """`run` with up to a batch of images, filled up where the model's batch is fixed."""
@@ -413,6 +416,28 @@ def make_prediction(
     )
 
 
+def _predictions(numbers: Iterable[int], outputs: Outputs, provider: str) -> Iterator[Prediction]:
+    """`make_prediction` for each row of a batch, with numpy's share of it done at once."""
+    digits, sums = (output.argmax(1).tolist() for output in outputs)
+    digit_probabilities, sum_probabilities = (
+        np.exp(output.max(1, initial=-np.inf).clip(max=0)).tolist() for output in outputs
+    )
+    columns = (digits, sums, digit_probabilities, sum_probabilities, numbers)
+    for row, (digit, total, digit_probability, sum_probability, number) in enumerate(
+        zip(*columns, strict=True)
+    ):
+        yield Prediction(
+            digit,
+            total,
+            digit_probability,
+            sum_probability,
+            number,
+            provider,
+            outputs.digit[row],
+            outputs.sum[row],
+        )
+
+
 def _probability(log_probability: float) -> float:
     return min(1.0, math.exp(log_probability))  # a log-softmax may round to just above 0
 
@@ -435,6 +460,54 @@ def _pairs(
             more, fewer = ("numbers", "images") if image is missing else ("images", "numbers")
             raise InputError(f"expected as many numbers as images, got more {more} than {fewer}")
         yield image, number  # type: ignore[misc]
+
+
+class _Batch(NamedTuple):
+    """Images that were read together; `failure` came after the last of them."""
+
+    images: list[ImageSource | EdgeAdderError]
+    numbers: list[int]
+    failure: Exception | None
+
+
+def _read_batches(
+    pairs: Iterator[tuple[ImageSource, int]], ink: Ink, size: int
+) -> Iterator[_Batch]:
+    """Batches of what `pairs` gives; whatever the caller may change later is prepared at once."""
+    failure: Exception | None = None
+    while failure is None:
+        images: list[ImageSource | EdgeAdderError] = []
+        numbers: list[int] = []
+        try:
+            for source, number in itertools.islice(pairs, size):
+                try:
+                    lasting = isinstance(source, (str, os.PathLike, bytes))
+                    images.append(source if lasting else np.array(prepare_image(source, ink=ink)))
+                except EdgeAdderError as error:
+                    images.append(error)
+                numbers.append(number)
+        except Exception as error:  # noqa: BLE001  raised after the answers before it
+            failure = error
+        if not images and failure is None:
+            return
+        yield _Batch(images, numbers, failure)
+        if len(images) < size:
+            return
+
+
+def _unpack(
+    batches: Iterator[tuple[list[Prediction | EdgeAdderError], Exception | None]],
+    *,
+    raise_errors: bool,
+) -> Iterator[Prediction | EdgeAdderError]:
+    """The answers of every batch, one by one; a failure where it occurred."""
+    for answers, failure in batches:
+        for answer in answers:
+            if raise_errors and isinstance(answer, EdgeAdderError):
+                raise answer
+            yield answer
+        if failure is not None:
+            raise failure
 
 
 def _check_array(

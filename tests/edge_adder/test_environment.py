@@ -1,93 +1,12 @@
-"""How many cores a process may use, from fake files of both versions of control groups."""
+"""The fingerprint of the machine."""
 
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
-from edge_adder import environment
-from edge_adder.environment import allowed_cores, cpu_quota, fingerprint
-
-
-def write(root: Path, files: dict[str, str]) -> Path:
-    for name, content in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(content)
-    return root
-
-
-V2 = {"proc/self/cgroup": "0::/a/b\n"}
-V1 = {"proc/self/cgroup": "5:memory:/x\n2:cpu,cpuacct:/a/b\n1:cpuset:/y\n0::/\n"}
-CASES = {
-    "v2": (V2 | {"sys/fs/cgroup/a/b/cpu.max": "150000 100000\n"}, 1.5),
-    "v2 without a period": (V2 | {"sys/fs/cgroup/a/b/cpu.max": "300000\n"}, 3.0),
-    "v2 without a limit": (V2 | {"sys/fs/cgroup/a/b/cpu.max": "max 100000\n"}, None),
-    "v2, the group above is tighter": (
-        V2
-        | {"sys/fs/cgroup/a/b/cpu.max": "400000 100000", "sys/fs/cgroup/a/cpu.max": "50000 100000"},
-        0.5,
-    ),
-    "v2 in a container that sees only its own": (
-        V2 | {"sys/fs/cgroup/cpu.max": "200000 100000"},
-        2.0,
-    ),
-    "v2 beside v1": (
-        {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/unified/cpu.max": "250000 100000"},
-        2.5,
-    ),
-    "v1": (
-        V1
-        | {
-            "sys/fs/cgroup/cpu,cpuacct/a/b/cpu.cfs_quota_us": "250000\n",
-            "sys/fs/cgroup/cpu,cpuacct/a/b/cpu.cfs_period_us": "100000\n",
-        },
-        2.5,
-    ),
-    "v1 in a folder of another name": (
-        V1
-        | {
-            "sys/fs/cgroup/cpu/a/b/cpu.cfs_quota_us": "100000",
-            "sys/fs/cgroup/cpu/a/b/cpu.cfs_period_us": "50000",
-        },
-        2.0,
-    ),
-    "v1 without a limit": (
-        V1
-        | {
-            "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "-1\n",
-            "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
-        },
-        None,
-    ),
-    "nonsense": (V2 | {"sys/fs/cgroup/a/b/cpu.max": "fast 0\n"}, None),
-    "no time at all": (V2 | {"sys/fs/cgroup/a/b/cpu.max": "1000 0\n"}, None),
-    "no control groups": ({}, None),
-}
-
-
-@pytest.mark.parametrize(("files", "quota"), CASES.values(), ids=CASES)
-def test_quota(tmp_path: Path, files: dict[str, str], quota: float | None) -> None:
-    assert cpu_quota(write(tmp_path, files)) == quota
-
-
-@pytest.mark.parametrize(
-    ("affinity", "quota", "cores"),
-    [(8, "250000 100000", 3), (2, "250000 100000", 2), (8, "max 100000", 8), (8, "1000 100000", 1)],
-)
-def test_cores_are_the_smaller_of_affinity_and_quota(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, affinity: int, quota: str, cores: int
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(affinity)), raising=False)
-    assert allowed_cores(write(tmp_path, V2 | {"sys/fs/cgroup/a/b/cpu.max": quota})) == cores
-
-
-def test_without_affinity_all_cores_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 5)
-    assert allowed_cores(tmp_path) == 5
+from edge_adder.environment import fingerprint, peak_memory_bytes
 
 
 def test_the_fingerprint_is_json_and_names_what_runs() -> None:
@@ -99,9 +18,9 @@ def test_the_fingerprint_is_json_and_names_what_runs() -> None:
 
 
 def test_peak_memory_grows() -> None:
-    before = environment.peak_memory_bytes()
+    before = peak_memory_bytes()
     if before is None:
         pytest.skip("this system does not tell")
     block = bytearray(before + 50_000_000)
     block[::4096] = b"x" * len(block[::4096])
-    assert environment.peak_memory_bytes() >= before + 40_000_000
+    assert peak_memory_bytes() >= before + 40_000_000

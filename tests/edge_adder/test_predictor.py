@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError
@@ -172,8 +173,9 @@ class TestPredictMany:
             assert [a.digit for a in answers] == list(SAMPLES.values())
             assert [a.sum for a in answers] == [digit + 4 for digit in SAMPLES.values()]
 
+    @pytest.mark.parametrize(("workers", "most"), [(1, 16), (3, 8 * 5)])
     def test_images_are_read_as_answers_are_taken(
-        self, adder: EdgeAdder, seven: np.ndarray
+        self, adder: EdgeAdder, seven: np.ndarray, workers: int, most: int
     ) -> None:
         read = 0
 
@@ -183,10 +185,12 @@ class TestPredictMany:
                 read += 1
                 yield seven
 
-        answers = adder.predict_many(endless(), itertools.cycle([1, 2]), batch_size=8)
+        answers = adder.predict_many(
+            endless(), itertools.cycle([1, 2]), batch_size=8, workers=workers
+        )
         assert read == 0
         assert [a.sum for a in itertools.islice(answers, 10)] == [8, 9] * 5
-        assert read == 16
+        assert 16 <= read <= most
 
     def test_an_array_of_images_is_an_iterable_of_them(
         self, adder: EdgeAdder, vectors: dict[str, np.ndarray]
@@ -251,6 +255,76 @@ class TestPredictMany:
             adder.predict_many([], 1, on_error="skip")
         with pytest.raises(InputError, match="batch_size must be 1 or more, got 0"):
             adder.predict_many([], 1, batch_size=0)
+        with pytest.raises(InputError, match="workers must be 1 or more, or None, got 0"):
+            adder.predict_many([], 1, workers=0)
+
+
+class TestWorkers:
+    @pytest.mark.parametrize("workers", [1, 2, 5, None])
+    def test_answers_are_those_of_predict_in_order(
+        self, adder: EdgeAdder, vectors: dict[str, np.ndarray], workers: int | None
+    ) -> None:
+        images, numbers = vectors["image"][:, 0], vectors["number"]
+        many = list(adder.predict_many(images, numbers, batch_size=7, workers=workers))
+        for image, number, found in zip(images, numbers, many, strict=True):
+            alone = adder.predict(image, number)
+            assert (found.digit, found.sum, found.number) == (alone.digit, alone.sum, number)
+            assert found.digit_probability == pytest.approx(alone.digit_probability, abs=1e-4)
+            assert found.sum_probability == pytest.approx(alone.sum_probability, abs=1e-4)
+            assert found.digit_log_probabilities.shape == (10,)
+
+    @pytest.mark.parametrize("workers", [1, 3])
+    def test_errors_keep_their_places(self, adder: EdgeAdder, workers: int) -> None:
+        images = [EXAMPLES / "seven.png", b"", "nowhere.png"] * 5
+        answers = list(
+            adder.predict_many(images, 1, batch_size=2, workers=workers, on_error="return")
+        )
+        assert [isinstance(a, EdgeAdderError) for a in answers] == [False, True, True] * 5
+        first = adder.predict_many(images, 1, batch_size=2, workers=workers)
+        assert next(first).sum == 8
+        with pytest.raises(ImageError, match="the file is empty"):
+            next(first)
+
+    @pytest.mark.parametrize("workers", [1, 3])
+    def test_a_buffer_that_the_caller_uses_again_is_read_in_time(
+        self, adder: EdgeAdder, vectors: dict[str, np.ndarray], workers: int
+    ) -> None:
+        buffer = np.empty((28, 28), np.uint8)
+
+        def frames() -> Iterator[np.ndarray]:
+            for image in vectors["image"][:60, 0]:
+                buffer[:] = image
+                yield buffer
+
+        answers = adder.predict_many(frames(), 0, batch_size=4, workers=workers)
+        assert [a.digit for a in answers] == vectors["digit"][:60].argmax(1).tolist()
+
+    @pytest.mark.parametrize("workers", [1, 3])
+    def test_the_callers_own_error_comes_after_the_answers(
+        self, adder: EdgeAdder, seven: np.ndarray, workers: int
+    ) -> None:
+        def images() -> Iterator[np.ndarray]:
+            yield from [seven] * 9
+            raise KeyError("the caller's")
+
+        answers = adder.predict_many(images(), 1, batch_size=4, workers=workers)
+        assert [a.sum for a in itertools.islice(answers, 9)] == [8] * 9
+        with pytest.raises(KeyError, match="the caller's"):
+            next(answers)
+
+    def test_an_abandoned_run_leaves_no_thread(self, adder: EdgeAdder, seven: np.ndarray) -> None:
+        before = threading.active_count()
+        answers = adder.predict_many([seven] * 1000, 1, batch_size=2, workers=3)
+        next(answers)
+        assert threading.active_count() > before
+        answers.close()
+        assert threading.active_count() == before
+
+    def test_a_single_batch_starts_no_thread(
+        self, adder: EdgeAdder, seven: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(threading.Thread, "start", None)
+        assert len(list(adder.predict_many([seven] * 64, 1, workers=4))) == 64
 
 
 class TestSharing:

@@ -1,0 +1,72 @@
+"""How many cores this process may keep busy: by affinity and by the quota of its control groups."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+
+def allowed_cores(root: Path = Path("/")) -> int:
+    """Cores that this process may keep busy: the smaller of its affinity and ⌈its CPU quota⌉.
+
+    Args:
+        root: Where ``proc`` and ``sys`` lie; another one in tests.
+    """
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # only Linux has it
+        cores = os.cpu_count() or 1
+    quota = cpu_quota(root)
+    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
+
+
+def cpu_quota(root: Path = Path("/")) -> float | None:
+    """Cores' worth of time that the control groups of this process grant; None without a limit.
+
+    The least of the group and all groups above it. Version 2 states it in ``cpu.max``, version 1 in
+    ``cpu.cfs_quota_us`` and ``cpu.cfs_period_us`` (Linux, Documentation/admin-guide/cgroup-v2.rst
+    and Documentation/scheduler/sched-bwc.rst).
+
+    Args:
+        root: As in `allowed_cores`.
+    """
+    quotas = []
+    for line in read_text(root / "proc/self/cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        mounts = ("", "unified") if not controllers else ("cpu", "cpu,cpuacct", "cpuacct,cpu")
+        for mount in mounts:
+            top = root / "sys/fs/cgroup" / mount
+            group = top / path.lstrip("/")
+            # Inside a container the path may be that of the host: then only the top exists.
+            groups = [group, *group.parents] if group.is_dir() else [top]
+            quotas += [_quota_of(each) for each in groups if each.is_relative_to(top)]
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _quota_of(group: Path) -> float | None:
+    """The quota of one control group, in cores."""
+    unified = read_text(group / "cpu.max").split()
+    if unified:
+        quota, period = unified[0], unified[1] if len(unified) > 1 else "100000"
+    else:
+        quota, period = (
+            read_text(group / "cpu.cfs_quota_us"),
+            read_text(group / "cpu.cfs_period_us"),
+        )
+    try:
+        cores = int(quota) / int(period)
+    except (ValueError, ZeroDivisionError):  # "max", or no such file
+        return None
+    return cores if cores > 0 else None  # version 1 has -1 for no limit
+
+
+def read_text(path: Path) -> str:
+    """The content of one of the system's files; nothing where there is none."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
