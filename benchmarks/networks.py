@@ -7,7 +7,6 @@ tables into README.md, between the marks. Accuracies are those that each trainin
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import tempfile
@@ -18,10 +17,11 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from benchmarks.plots import png
+from benchmarks.report import table
 from edge_adder import EdgeAdder
 from edge_adder.bench import IDENTITY_MODEL, summarise, time_in_turn
 from edge_adder.environment import fingerprint
@@ -117,7 +117,7 @@ def measure_networks(calls: int, runs: Path, data_dir: Path | None) -> dict[str,
 def render(facts: list[NetworkFacts], measured: dict[str, Any]) -> str:
     """The tables of the README."""
     floor = measured["floor_us"]
-    lines = _table_head(
+    head: tuple[str, ...] = (
         "network",
         "parameters",
         "multiply-adds",
@@ -125,36 +125,41 @@ def render(facts: list[NetworkFacts], measured: dict[str, Any]) -> str:
         "digit",
         "sum",
         "epochs",
-        "p50",
-        "× floor",
-        "largest difference",
-        "changed",
     )
+    head += ("p50", "× floor", "largest difference", "changed")
+    rows = []
     for each in facts:
         row = measured["networks"][each.name]
-        lines.append(
-            f"| `{each.name}` | {each.parameters:,} | {each.multiply_adds / 1e6:.2f} M "
-            f"| {row['size_bytes'] / 1000:,.0f} kB | {_percent(each.digit)} | {_percent(each.sum)} "
-            f"| {each.epochs} | {row['p50_us']:,.0f} µs | {row['p50_us'] / floor:,.1f} "
-            f"| {row['largest_difference']:.1e} | {row['changed_answers']} |"
+        rows.append(
+            (
+                f"`{each.name}`",
+                f"{each.parameters:,}",
+                f"{each.multiply_adds / 1e6:.2f} M",
+                f"{row['size_bytes'] / 1000:,.0f} kB",
+                _percent(each.digit),
+                _percent(each.sum),
+                str(each.epochs),
+                f"{row['p50_us']:,.0f} µs",
+                f"{row['p50_us'] / floor:,.1f}",
+                f"{row['largest_difference']:.1e}",
+                str(row["changed_answers"]),
+            )
         )
-    lines += ["", _how_it_was_measured(measured), ""]
-    lines += _table_head("as published", "digit", "sum", "published digit", "published sum")
+    published = []
     for name, kind in networks.NETWORKS.items():
         if kind.published_recipe is not None:
             record = json.loads((WEIGHTS_DIR / f"{name}.published.json").read_text())
             test = record["metrics"]["test"]
             stated = [_percent(value) for value in (kind.published_result or (None, None))]
-            lines.append(
-                f"| `edge-adder train --network {name} --recipe published` "
-                f"| {_percent(test['digit'])} | {_percent(test['sum'])} "
-                f"| {stated[0]} | {stated[1]} |"
-            )
-    return "\n".join(lines)
-
-
-def _table_head(*names: str) -> list[str]:
-    return [f"| {' | '.join(names)} |", f"| --- |{' ---: |' * (len(names) - 1)}"]
+            command = f"`edge-adder train --network {name} --recipe published`"
+            published.append((command, _percent(test["digit"]), _percent(test["sum"]), *stated))
+    return "\n\n".join(
+        [
+            table(head, rows),
+            _how_it_was_measured(measured),
+            table(("as published", "digit", "sum", "published digit", "published sum"), published),
+        ]
+    )
 
 
 def _how_it_was_measured(measured: dict[str, Any]) -> str:
@@ -201,10 +206,7 @@ def plot(facts: list[NetworkFacts], measured: dict[str, Any]) -> bytes:
     axes.grid(alpha=0.3)
     axes.margins(0.12)
     axes.legend()
-    FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
-    return buffer.getvalue()
+    return png(figure)
 
 
 def _percent(fraction: float | None) -> str:

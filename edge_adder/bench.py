@@ -102,6 +102,7 @@ def bench(
     asked: str = "cpu",
     effort: Effort = FULL,
     progress: Callable[[str], object] = lambda _: None,
+    on_times: Callable[[dict[str, NDArray[np.int64]]], object] = lambda _: None,
 ) -> dict[str, Any]:
     """Measure a model on this device.
 
@@ -110,6 +111,8 @@ def bench(
         asked: The provider that was asked for, for the record.
         effort: `FULL` or `QUICK`.
         progress: Is called with the name of each part that begins.
+        on_times: Is called with every measured latency: by kind of call int64 (calls,), in
+            nanoseconds.
 
     Returns:
         The result, in JSON's types, as docs/bench.md describes it.
@@ -118,9 +121,10 @@ def bench(
         InputError: The stored parity vectors are of other weights.
     """
     vectors = load_vectors(adder)
-    images = (vectors or _bundled_vectors())[IMAGE.name]
+    images = (vectors or bundled_vectors())[IMAGE.name]
     progress("latency")
     times = latency(adder, images, effort)
+    on_times(times)
     progress("throughput")
     rates = throughput(adder, images, effort)
     progress("cold start")
@@ -139,7 +143,12 @@ def bench(
         },
         "provider": {"asked": asked, "got": adder.provider},
         "threads": adder.threads,
-        "latency": {"unit": "us", "warm_up": effort.warm_up, "clock": _clock_us(), "calls": times},
+        "latency": {
+            "unit": "us",
+            "warm_up": effort.warm_up,
+            "clock": _clock_us(),
+            "calls": {name: summarise(values) for name, values in times.items()},
+        },
         "throughput": rates,
         "cold_start": starts,
         "parity": None if vectors is None else parity(adder, vectors),
@@ -148,7 +157,7 @@ def bench(
 
 def latency(
     adder: EdgeAdder, images: NDArray[np.uint8], effort: Effort
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, NDArray[np.int64]]:
     """Time a prediction, its stages and its floor.
 
     Args:
@@ -157,7 +166,7 @@ def latency(
         effort: How many calls.
 
     Returns:
-        For each kind of call what `summarise` gives.
+        For each kind of call int64 (calls,): nanoseconds.
     """
     size = adder.batch or 1
     image = np.ascontiguousarray(images[0, 0])
@@ -181,8 +190,7 @@ def latency(
         "predict_array": lambda: adder.predict(image, 7),
         "predict_png": lambda: adder.predict(png, 7),
     }
-    times = time_in_turn(calls, effort.calls, effort.warm_up)
-    return {name: summarise(values) for name, values in times.items()}
+    return time_in_turn(calls, effort.calls, effort.warm_up)
 
 
 def time_in_turn(
@@ -384,7 +392,7 @@ def load_vectors(adder: EdgeAdder) -> dict[str, NDArray[Any]] | None:
         InputError: It cannot be read, or is of other weights than the model.
     """
     if adder.model == "default":
-        return _bundled_vectors()
+        return bundled_vectors()
     path = Path(f"{adder.model.removesuffix('.onnx')}.parity.npz")
     if adder.model == "bytes" or not path.is_file():
         return None
@@ -400,7 +408,8 @@ def load_vectors(adder: EdgeAdder) -> dict[str, NDArray[Any]] | None:
     return vectors
 
 
-def _bundled_vectors() -> dict[str, NDArray[Any]]:
+def bundled_vectors() -> dict[str, NDArray[Any]]:
+    """The stored answers of the bundled model; its images serve for any."""
     with np.load(BUNDLED_MODEL.with_suffix(".parity.npz"), allow_pickle=False) as stored:
         return {name: stored[name] for name in (IMAGE.name, NUMBER.name, DIGIT.name, SUM.name)}
 

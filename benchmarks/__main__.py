@@ -1,0 +1,31 @@
+"""The whole suite: python -m benchmarks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.suite import publish, run_suite
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Folder for results, report and plots.")] = Path(
+        "runs/bench"
+    ),
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer calls, fewer images.")] = False,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/raw.")] = None,
+    commit: Annotated[
+        bool, typer.Option("--publish", help="Also renew benchmarks/RESULTS.md and its pictures.")
+    ] = False,
+) -> None:
+    """Measure everything; leave results.json, report.md and plots."""
+    run_suite(out, quick=quick, data_dir=data_dir)
+    if commit:
+        publish(out)
+    print(f"report: {out / 'report.md'}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

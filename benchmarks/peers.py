@@ -1,0 +1,173 @@
+"""Other ways to run the same network, side by side: python -m benchmarks.peers.
+
+PyTorch runs the checkpoint, all others the file that was exported from it. They take turns in one
+run with the same number of threads, and each must give the same answers before it is timed. A peer
+that is not installed is listed as absent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any, TypeAlias
+
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+
+from edge_adder import EdgeAdder
+from edge_adder.bench import bundled_vectors, summarise, time_in_turn
+from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
+from edge_adder.errors import CheckpointError
+from export import checkpoint as checkpoints
+from export.networks.parts import Network
+
+BATCHES = (1, 64)
+
+Images: TypeAlias = NDArray[np.uint8]
+Numbers: TypeAlias = NDArray[np.int64]
+Call: TypeAlias = Callable[[], Any]
+Peer: TypeAlias = Callable[[Images, Numbers], Call]
+"""Gives a call without arguments that answers these images: digit and sum."""
+
+TOLERANCE = 1e-3
+"""Largest difference of a log-probability between peers: two kinds of rounding, and some margin."""
+
+
+def compare_peers(adder: EdgeAdder, network: Network, calls: int) -> dict[str, Any]:
+    """Time all peers on the same images.
+
+    Args:
+        adder: The shipped runtime with the shipped file; its threads are those of all.
+        network: The PyTorch network that the file was exported from.
+        calls: Timed calls of each peer at batch 1; at batch 64 a tenth.
+
+    Returns:
+        ``threads``; ``batches``: by batch size and peer what `edge_adder.bench.summarise` gives;
+        ``absent``: by peer the reason.
+    """
+    vectors = bundled_vectors()
+    absent: dict[str, str] = {}
+    batches: dict[str, Any] = {}
+    before = torch.get_num_threads()
+    torch.set_num_threads(adder.threads)
+    try:
+        for size in BATCHES:
+            images = np.resize(vectors[IMAGE.name], (size, 1, 28, 28))
+            numbers = np.resize(vectors[NUMBER.name], size)
+            expected = adder.run(images, numbers)
+            ready: dict[str, Call] = {}
+            for name, peer in peers(adder, network).items():
+                try:
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")  # notes of compilers to their developers
+                        call = peer(images, numbers)
+                        answers = call()
+                except Exception as error:  # noqa: BLE001  a compiler may fail in any way
+                    absent[name] = " ".join(str(error).split())[:120] or type(error).__name__
+                    continue
+                for found, wanted in zip(answers, expected, strict=True):
+                    different = np.abs(np.asarray(found) - wanted)[wanted > -20].max()
+                    if not different <= TOLERANCE:
+                        raise CheckpointError(f"{name} differs from the file by {different:.2g}")
+                ready[name] = call
+            count = calls if size == 1 else max(20, calls // 10)
+            with torch.inference_mode():
+                times = time_in_turn(ready, count, warm_up=max(10, count // 20))
+            batches[str(size)] = {name: summarise(values) for name, values in times.items()}
+    finally:
+        torch.set_num_threads(before)
+    return {"threads": adder.threads, "batches": batches, "absent": absent}
+
+
+def peers(adder: EdgeAdder, network: Network) -> dict[str, Peer]:
+    """All peers by name, each with the version that runs here."""
+    onnxruntime = f"onnxruntime {_version('onnxruntime')}"
+    pytorch = f"PyTorch {_version('torch')}"
+    return {
+        "edge-adder": lambda images, numbers: partial(adder.run, images, numbers),
+        f"raw {onnxruntime}": partial(_onnxruntime, adder),
+        f"OpenVINO {_version('openvino')}": partial(_openvino, adder),
+        f"{pytorch} eager": partial(_pytorch, network),
+        f"{pytorch} torch.compile": lambda i, n: _pytorch(_compiled(network), i, n),
+        f"{pytorch} TorchScript": lambda i, n: _pytorch(_script(network, i, n), i, n),
+    }
+
+
+def _onnxruntime(adder: EdgeAdder, images: Images, numbers: Numbers) -> Call:
+    feeds = {IMAGE.name: images, NUMBER.name: numbers}
+    return partial(adder.session.run, [DIGIT.name, SUM.name], feeds)
+
+
+def _openvino(adder: EdgeAdder, images: Images, numbers: Numbers) -> Call:
+    import openvino as ov  # noqa: PLC0415  of the extra `bench`
+
+    core = ov.Core()
+    settings = {"INFERENCE_NUM_THREADS": adder.threads, "PERFORMANCE_HINT": "LATENCY"}
+    settings["INFERENCE_PRECISION_HINT"] = "f32"  # as all others compute
+    compiled = core.compile_model(core.read_model(adder.model_bytes), "CPU", settings)
+    request = compiled.create_infer_request()
+    feeds = {IMAGE.name: images, NUMBER.name: numbers}
+
+    def call() -> tuple[Any, Any]:
+        found = request.infer(feeds, share_inputs=True, share_outputs=True)
+        return found[DIGIT.name], found[SUM.name]
+
+    return call
+
+
+def _pytorch(network: Callable[..., Any], images: Images, numbers: Numbers) -> Call:
+    image, number = torch.from_numpy(images), torch.from_numpy(numbers)
+    with torch.inference_mode():
+        network(image, number)  # compilers begin here
+
+    @torch.inference_mode()
+    def call() -> tuple[Any, Any]:
+        digit, total = network(image, number)
+        return digit, total
+
+    return call
+
+
+def _compiled(network: Network) -> Callable[..., Any]:
+    torch.compiler.reset()
+    return torch.compile(network, mode="default", dynamic=False)
+
+
+def _script(network: Network, images: Images, numbers: Numbers) -> Callable[..., Any]:
+    example = torch.from_numpy(images), torch.from_numpy(numbers)
+    with torch.no_grad():
+        traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
+    return torch.jit.freeze(traced)  # type: ignore[no-any-return]
+
+
+def _version(name: str) -> str:
+    with contextlib.suppress(PackageNotFoundError):
+        return version(name).partition("+")[0].partition("-")[0]
+    return "(not installed)"
+
+
+def main(
+    network: Annotated[str, typer.Option(help="The network.")] = "edge",
+    calls: Annotated[int, typer.Option(min=20, help="Timed calls of each peer.")] = 5000,
+) -> None:
+    """Print the p50 of each peer at batch 1 and 64."""
+    from export.to_onnx import to_onnx  # noqa: PLC0415  only here
+
+    loaded = checkpoints.load(checkpoints.committed(network))
+    module = loaded.build()
+    found = compare_peers(EdgeAdder(to_onnx(module, loaded)), module, calls)
+    for size, rows in found["batches"].items():
+        print(f"batch {size}, {found['threads']} thread(s), p50 in µs")
+        for name, row in rows.items():
+            print(f"  {name:32}{row['p50']:10,.1f}")
+    for name, reason in found["absent"].items():
+        print(f"  {name:32} absent: {reason}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

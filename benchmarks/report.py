@@ -1,0 +1,148 @@
+"""The suite's results as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.bounds import bounds
+from edge_adder.bench_report import report as device_report
+from export.verify import BOUND
+
+
+def render(results: dict[str, Any], *, pictures: str = "") -> str:
+    """The report.
+
+    Args:
+        results: As `benchmarks.suite.run_suite` returns them.
+        pictures: Where the plots lie, seen from the report: empty, or a folder and a slash.
+    """
+    parts = [
+        "# What edge-adder measures of itself",
+        "Made by `python -m benchmarks`; nothing here is written by hand. Ratios are of one run; "
+        "absolute figures are of the machine that the first table names.",
+        "## Bounds",
+        table(
+            ("ratio", "measured", "bound", "verdict"),
+            [
+                (
+                    b.what,
+                    "" if b.ratio is None else f"{b.ratio:.2f}",
+                    f"{b.sign} {b.limit:g}",
+                    b.verdict,
+                )
+                for b in bounds(results)
+            ],
+        ),
+        "## On the device: `edge-adder bench`",
+        f"```\n{device_report(results['bench'])}\n```",
+        f"![Latency of every call]({pictures}latency.png)",
+        f"![Stages of a prediction]({pictures}stages.png)",
+        f"![Throughput over batch and threads]({pictures}throughput.png)",
+        "## Files and processes",
+        *_files_and_processes(results),
+        "## Peers",
+        *_peers(results["peers"]),
+        f"![p50 of each peer]({pictures}peers.png)",
+        "## MLPerf-style scenarios",
+        *_scenarios(results["scenarios"]),
+        "## Parity matrix",
+        *_parity_matrix(results["parity_matrix"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; all columns but the first are aligned to the right."""
+    lines = [f"| {' | '.join(head)} |", f"| --- |{' ---: |' * (len(head) - 1)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _files_and_processes(results: dict[str, Any]) -> list[str]:
+    files, startup = results["files"], results["startup"]
+    return [
+        f"{files['files']:,} PNG files on {files['threads']} threads: Pillow alone decodes "
+        f"{files['decoded_per_second']:,.0f} a second, `predict_many` answers "
+        f"{files['predicted_per_second']:,.0f}.",
+        f"`edge-adder predict`, from start to end: {startup['predict_ms']:.0f} ms; a bare script "
+        f"of ten lines {startup['bare_ms']:.0f} ms (medians of {startup['runs']}, in turn).",
+    ]
+
+
+def _peers(peers: dict[str, Any]) -> list[str]:
+    sizes = list(peers["batches"])
+    names = list(peers["batches"][sizes[0]])
+    rows = []
+    for name in names:
+        cells = []
+        for size in sizes:
+            row = peers["batches"][size].get(name)
+            own = peers["batches"][size]["edge-adder"]["p50"]
+            cells += ["", ""] if row is None else [f"{row['p50']:,.1f}", f"{row['p50'] / own:.2f}"]
+        rows.append((name, *cells))
+    head = ["peer"]
+    for size in sizes:
+        head += [f"batch {size}, p50 in µs", "/ edge-adder"]
+    absent = [f"Absent: {name} ({reason})." for name, reason in peers["absent"].items()]
+    return [
+        f"All on {peers['threads']} thread, in turn, on the same images; each gives the same "
+        "answers. PyTorch runs the checkpoint, all others the exported file.",
+        table(head, rows),
+        *absent,
+    ]
+
+
+def _scenarios(scenarios: dict[str, Any] | None) -> list[str]:
+    if scenarios is None:
+        return ["LoadGen is not installed."]
+    single, multi, server, offline = (
+        scenarios[name] for name in ("SingleStream", "MultiStream", "Server", "Offline")
+    )
+    valid = {True: "valid", False: "invalid"}
+    rows = [
+        (
+            "SingleStream",
+            f"p90 {single['early_stopping_p90_us']:,.1f} µs, with early stopping",
+            valid[single["valid"]],
+        ),
+        (
+            f"MultiStream, {multi['samples']} samples",
+            f"p99 {multi['early_stopping_p99_us']:,.1f} µs, with early stopping",
+            valid[multi["valid"]],
+        ),
+        (
+            f"Server, p99 under {server['bound_ms']:g} ms",
+            f"{server['samples_per_second']:,.0f} samples a second",
+            valid[server["valid"]],
+        ),
+        (
+            f"Offline, batches of {offline['batch']}",
+            f"{offline['samples_per_second']:,.0f} samples a second",
+            valid[offline["valid"]],
+        ),
+    ]
+    return [
+        "Driven by MLCommons' LoadGen, which keeps the clock and judges validity; model and data "
+        "are ours, so these are no MLPerf results. One thread.",
+        table(("scenario", "figure", "LoadGen's verdict"), rows),
+    ]
+
+
+def _parity_matrix(rows: list[dict[str, Any]]) -> list[str]:
+    head: tuple[str, ...] = ("provider", "optimisation", "batch", "threads", "pairs")
+    head += ("digit: largest, p99.9", "changed", "sum: largest, p99.9", "changed")
+    cells = []
+    for row in rows:
+        line = [row["provider"], row["level"], str(row["batch"]), str(row["threads"])]
+        line.append(f"{row['pairs']:,}")
+        for name in ("digit", "sum"):
+            found = row[name]
+            margins = "".join(f", margin {margin:.1e}" for margin in found["margins"][:1])
+            line.append(f"{found['largest_difference']:.1e}, {found['p99.9_difference']:.1e}")
+            line.append(f"{found['changed_answers']}{margins}")
+        cells.append(line)
+    return [
+        f"Differences from PyTorch in nats, bound {BOUND:g}; test images with all ten numbers. "
+        "`onnx.reference` is ONNX's own evaluator, on a sample.",
+        table(head, cells),
+    ]

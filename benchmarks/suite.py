@@ -1,0 +1,102 @@
+"""Everything that is measured, in one folder: python -m benchmarks, or edge-adder bench --suite."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import files, parity_matrix, peers, plots, scenarios, startup
+from benchmarks.report import render
+from edge_adder import EdgeAdder
+from edge_adder import bench as device
+from edge_adder.contract import IMAGE
+from edge_adder.datasets import cache_dir, find_data_dir, has_mnist
+from edge_adder.errors import InputError
+from edge_adder.files import make_folder, write_atomically
+from export import checkpoint as checkpoints
+from export.data import load_mnist
+
+RESULTS_MD = Path(__file__).parent / "RESULTS.md"
+"""The committed report; its pictures and results lie in ``results`` beside it."""
+
+
+def run_suite(
+    out: Path,
+    *,
+    quick: bool = False,
+    data_dir: Path | None = None,
+    progress: Callable[[str], object] = print,
+) -> dict[str, Any]:
+    """Measure the bundled model in every way and write results, report and plots.
+
+    Args:
+        out: A folder; gets ``results.json``, ``report.md`` and the plots.
+        quick: Fewer calls everywhere, a part of the test images.
+        data_dir: Folder with ``MNIST/raw``; where neither it nor `EDGE_ADDER_DATA` nor the cache
+            has it, the parity matrix runs on the stored drawn digits.
+        progress: Is called with a line for each part.
+
+    Returns:
+        What stands in ``results.json``: ``bench`` as docs/bench.md describes it, ``files``,
+        ``startup``, ``peers``, ``scenarios`` and ``parity_matrix`` as the modules of these names
+        return them.
+
+    Raises:
+        InputError: The bundled model is not that of the committed checkpoint.
+        FileAccessError: `out` cannot be written.
+    """
+    make_folder(out)
+    adder = EdgeAdder()
+    loaded = checkpoints.load(checkpoints.committed(adder.provenance["network"]))
+    if loaded.sha256 != adder.provenance["weights_sha256"]:
+        raise InputError("the bundled model is not of the committed checkpoint: export it again")
+    network = loaded.build()
+    images = _images(data_dir)
+    times: dict[str, NDArray[np.int64]] = {}
+    progress("on the device")
+    effort = device.QUICK if quick else device.FULL
+    results: dict[str, Any] = {"bench": device.bench(adder, effort=effort, on_times=times.update)}
+    progress("files")
+    results["files"] = files.measure(adder, images, 500 if quick else 10_000, 3 if quick else 5)
+    progress("whole processes")
+    results["startup"] = startup.measure(3 if quick else 20)
+    progress("peers")
+    results["peers"] = peers.compare_peers(adder, network, 300 if quick else 10_000)
+    progress("scenarios")
+    results["scenarios"] = scenarios.run_scenarios(adder, 0.3 if quick else 5.0)
+    progress("parity matrix")
+    results["parity_matrix"] = parity_matrix.run_matrix(
+        adder.model_bytes,
+        network,
+        images[:: max(1, len(images) // 20)] if quick else images,
+        out / "parity",
+        progress=progress,
+    )
+    write_atomically(out / "results.json", (json.dumps(results, indent=2) + "\n").encode())
+    for name, picture in plots.suite(results, times).items():
+        write_atomically(out / name, picture)
+    write_atomically(out / "report.md", render(results).encode())
+    return results
+
+
+def publish(out: Path) -> None:
+    """Make the report in `out` the committed one."""
+    folder = RESULTS_MD.with_name("results")
+    make_folder(folder)
+    for path in [*out.glob("*.png"), out / "results.json"]:
+        shutil.copyfile(path, folder / path.name)
+    results = json.loads((out / "results.json").read_text())
+    write_atomically(RESULTS_MD, render(results, pictures="results/").encode())
+
+
+def _images(data_dir: Path | None) -> NDArray[np.uint8]:
+    named = find_data_dir(data_dir)
+    if named is not None or has_mnist(cache_dir()):
+        return np.ascontiguousarray(load_mnist(named or cache_dir(), train=False).images.numpy())
+    return device.bundled_vectors()[IMAGE.name]
