@@ -13,12 +13,11 @@ from __future__ import annotations
 import io
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from edge_adder.contract import FULL_INK, IMAGE_SIDE
 from edge_adder.errors import FileAccessError, ImageError, InputError
@@ -104,6 +103,22 @@ def prepare_image(source: ImageSource, *, ink: Ink = "auto") -> NDArray[np.uint8
     return normalise(grey, found)
 
 
+def are_ready(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which images `prepare_image` would return unchanged at first sight, all at once.
+
+    Args:
+        images: uint8 (count, 28, 28).
+
+    Returns:
+        bool (count,). One that is not ready at first sight may still be returned unchanged.
+    """
+    pixels = images.reshape(len(images), -1)
+    dark_border = pixels[:, _BORDER].sum(axis=1) <= _DARK_BORDER * len(_BORDER)
+    has_ink = pixels.max(axis=1, initial=0) >= MIN_CONTRAST
+    ready: NDArray[np.bool_] = dark_border & has_ink
+    return ready
+
+
 def decode(data: bytes, name: str = "image") -> Image.Image:
     """Open an encoded image and apply its EXIF rotation.
 
@@ -127,7 +142,8 @@ def decode(data: bytes, name: str = "image") -> Image.Image:
     if opened.width * opened.height > MAX_PIXELS:
         raise ImageError(_too_large(name, opened.width, opened.height))
     try:
-        ImageOps.exif_transpose(opened, in_place=True)
+        if opened.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            ImageOps.exif_transpose(opened, in_place=True)
     except Exception as error:
         raise _damaged(opened, name, error) from error
     return opened
@@ -150,6 +166,8 @@ def to_grey(image: Image.Image) -> NDArray[np.uint8]:
     if "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBA", "RGBa"):
         grey, alpha = image.convert("RGBA").convert("LA").split()
         return _fill_transparent(np.asarray(grey), np.asarray(alpha))
+    if image.mode == "L":
+        return np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width)
     if image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
     return np.asarray(image.convert("L"))
@@ -247,8 +265,8 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         FileAccessError: It cannot be read.
     """
     try:
-        with Path(path).open("rb") as file:
-            return file.read(MAX_FILE_BYTES + 1)
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  a Path takes as long again
+            return _read_limited(file)
     except FileNotFoundError as error:
         raise ImageError(f"{os.fspath(path)}: no such file") from error
     except IsADirectoryError as error:
@@ -260,6 +278,26 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     except ValueError as error:  # a NUL in the name
         raise ImageError(f"{os.fspath(path)!r}: not a file name: {error}") from error
 
+
+def _read_limited(file: IO[bytes] | io.RawIOBase) -> bytes:
+    """All of an open file, or a little more than `MAX_FILE_BYTES` of it.
+
+    In pieces: asking for the limit at once would set that much memory aside for every small file.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    while size <= MAX_FILE_BYTES:
+        piece = file.read(_PIECE_BYTES)
+        if not isinstance(piece, bytes):
+            raise InputError("image file must be open in binary mode")
+        if not piece:
+            break
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)
+
+
+_PIECE_BYTES = 2**16
 
 _FULL_SCALES = (1.0, *(float(2**bits - 1) for bits in (8, 10, 12, 14, 16)))
 """Full brightness of float images and of the bit depths that sensors have."""
@@ -308,11 +346,11 @@ def _as_grey(source: ImageSource) -> tuple[NDArray[np.uint8], bool]:
         data = bytes(source)
     elif hasattr(source, "read"):
         try:
-            data = source.read(MAX_FILE_BYTES + 1)
+            data = _read_limited(source)
+        except InputError:
+            raise
         except (OSError, ValueError) as error:  # ValueError: it is closed
             raise FileAccessError(f"{name}: cannot be read: {_one_line(error)}") from error
-        if not isinstance(data, bytes):
-            raise InputError("image file must be open in binary mode")
     else:
         raise InputError(
             "image must be a path, bytes, a binary file, a PIL image or an array, "

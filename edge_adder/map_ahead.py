@@ -1,56 +1,78 @@
-"""`map` on threads: in order, and only so far ahead as there are threads."""
+"""`map` that does its long work on threads: in order, and only a little ahead."""
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def map_ahead(
-    function: Callable[[Item], Result], items: Iterator[Item], workers: int
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int,
+    *,
+    is_long: Callable[[Item], bool],
 ) -> Iterator[Result]:
     """Call a function for each item and yield the results in order.
 
-    The items are taken by the caller's thread, as results are. A single item, or a single worker,
-    needs no thread.
+    The caller's thread takes the items, as it takes the results, and does the short ones itself.
 
     Args:
-        function: Is called on several threads at once.
-        items: At most `workers` + 1 of them are taken before the result of the first is.
-        workers: How many threads.
+        function: May be called on several threads at once.
+        items: At most `workers` of them are taken before the result of an earlier one is.
+        workers: How many threads; with one nothing is done ahead.
+        is_long: Whether an item is worth handing to a thread.
 
     Yields:
         The result for each item.
 
     Raises:
-        Exception: Whatever `function` or `items` raise, where it occurred.
+        Exception: Whatever `function` or `items` raise, after the results before it.
     """
     if workers == 1:
         yield from map(function, items)
         return
-    first = list(itertools.islice(items, 2))
-    if len(first) < 2:
-        yield from map(function, first)
-        return
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  only for much work
-
+    pool: ThreadPoolExecutor | None = None
     pending: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="edge-adder") as pool:
-        try:
-            for item in itertools.chain(first, items):
+    try:
+        for item in items:
+            if is_long(item):
+                pool = pool or _new_pool(workers)
                 pending.append(pool.submit(function, item))
-                if len(pending) > workers:
-                    yield pending.popleft().result()
-            while pending:
+            elif not pending:
+                yield function(item)
+            else:
+                pending.append(_done(function, item))
+            if len(pending) > workers:
                 yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+        while pending:
+            yield pending.popleft().result()
+    except Exception:
+        while pending:
+            yield pending.popleft().result()
+        raise
+    finally:
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+
+def _new_pool(workers: int) -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  only for long work
+
+    return ThreadPoolExecutor(workers, thread_name_prefix="edge-adder")
+
+
+def _done(function: Callable[[Item], Result], item: Item) -> Future[Result]:
+    """The result of a short item that waits for the long ones before it."""
+    from concurrent.futures import Future  # noqa: PLC0415  only for long work
+
+    future: Future[Result] = Future()
+    future.set_result(function(item))
+    return future

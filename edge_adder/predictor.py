@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, final, overload
+from typing import Any, Literal, NamedTuple, TypeGuard, final, overload
 
 import numpy as np
 import onnxruntime as ort
@@ -39,7 +39,7 @@ from edge_adder.errors import (
     ModelError,
     ProviderError,
 )
-from edge_adder.image import INKS, ImageSource, Ink, prepare_image
+from edge_adder.image import INKS, ImageSource, Ink, are_ready, prepare_image
 from edge_adder.map_ahead import map_ahead
 from edge_adder.providers import (
     EXECUTION_PROVIDERS,
@@ -53,6 +53,10 @@ BUNDLED_MODEL = Path(__file__).parent / "models" / "default.onnx"
 
 BATCH_SIZE = 64
 """Images for each run in `predict_many`: throughput is best at 64 to 128."""
+
+LARGE_FILE_BYTES = 2**15
+"""Files above this are decoded on several threads. Pillow takes the interpreter's lock for most of
+the time that a smaller one needs, and then threads only wait for each other."""
 
 MAX_THREADS = 256
 """More threads than any device has cores for a network of this size."""
@@ -281,8 +285,7 @@ class EdgeAdder:
     ) -> Iterator[Prediction | EdgeAdderError]:
         """Answer many images, in order, reading them as the answers are taken.
 
-        Files and bytes are decoded by the workers; arrays, PIL images and open files, which the
-        caller may change, as they are read.
+        Large files are read ahead and decoded on threads of their own.
 
         Args:
             images: Any iterable of what `predict` takes; an array (count, 28, 28) is one.
@@ -290,8 +293,8 @@ class EdgeAdder:
             ink: As in `predict`, for all.
             batch_size: Images that are read ahead and run together. A model with a fixed batch
                 uses its own.
-            workers: Threads that prepare and run one batch each, reading ahead by as many batches;
-                None for all cores that this process may use. A single batch needs none.
+            workers: Threads for large files, as many of which are read ahead; None for the cores
+                that this process may use.
             on_error: ``return`` yields the error in the place of an image that cannot be used,
                 instead of raising it.
 
@@ -315,13 +318,20 @@ class EdgeAdder:
             raise InputError(f"batch_size must be 1 or more, got {batch_size!r}")
         if workers is not None and workers < 1:
             raise InputError(f"workers must be 1 or more, or None, got {workers!r}")
-        batches = _read_batches(_pairs(images, numbers), ink, self._batch or batch_size)
+        size = self._batch or batch_size
+        if _are_small_arrays(images):
+            batches = _slices_of(images, numbers, size)
+            return self._answers(batches, ink, raise_errors=on_error == "raise")
         if workers is None:
-            workers = max(1, allowed_cores() // self._threads)
-        return _unpack(
-            map_ahead(lambda batch: (self._answer(batch, ink), batch.failure), batches, workers),
-            raise_errors=on_error == "raise",
+            workers = allowed_cores()
+        prepared = map_ahead(
+            lambda pair: _prepare_one(pair, ink),
+            _pairs(images, numbers),
+            workers,
+            is_long=lambda pair: _is_large(pair[0]),
         )
+        batches = _in_batches(prepared, size)
+        return self._answers(batches, ink, raise_errors=on_error == "raise")
 
     def run(self, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Outputs:
         """Run the network on arrays that keep the contract: no preparation, no copy.
@@ -351,26 +361,28 @@ class EdgeAdder:
             raise InputError(f"number must be an integer from 0 to {DIGITS - 1}, got {wrong}")
         return Outputs(*self._session.run(_OUTPUTS, {IMAGE.name: images, NUMBER.name: numbers}))
 
-    def _answer(self, batch: _Batch, ink: Ink) -> list[Prediction | EdgeAdderError]:
-        """The answer, or the error, for each image of a batch; runs on any thread."""
-        images = np.empty((len(batch.images), 1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
-        numbers: list[int] = []
-        outcomes: list[Prediction | EdgeAdderError | None] = []  # None stands for an answer
-        for source, number in zip(batch.images, batch.numbers, strict=True):
-            try:
-                if isinstance(source, EdgeAdderError):
-                    raise source
-                value = check_number(number)
-                images[len(numbers), 0] = (
-                    source if isinstance(source, np.ndarray) else prepare_image(source, ink=ink)
-                )
-                numbers.append(value)
-                outcomes.append(None)
-            except EdgeAdderError as error:
-                outcomes.append(error)
-        outputs = self._run_padded(images[: len(numbers)], np.array(numbers, np.int64))
-        answers = _predictions(numbers, outputs, self._provider)
-        return [next(answers) if outcome is None else outcome for outcome in outcomes]
+    def _answer(self, batch: _Batch, ink: Ink) -> Iterator[Prediction | EdgeAdderError]:
+        """The answer, or the error, for each image of a batch."""
+        errors = batch.check(ink)
+        good = [index for index in range(len(batch.images)) if index not in errors]
+        numbers = np.array([batch.numbers[index] for index in good], np.int64)
+        images = batch.images[good] if errors else batch.images
+        answers = _predictions(self._run_padded(images, numbers), numbers, self._provider)
+        if not errors:
+            return answers
+        return (errors.get(index) or next(answers) for index in range(len(batch.images)))
+
+    def _answers(
+        self, batches: Iterator[_Batch], ink: Ink, *, raise_errors: bool
+    ) -> Iterator[Prediction | EdgeAdderError]:
+        """The answers of every batch, one by one; a failure where it occurred."""
+        for batch in batches:
+            for answer in self._answer(batch, ink):
+                if raise_errors and isinstance(answer, EdgeAdderError):
+                    raise answer
+                yield answer
+            if batch.failure is not None:
+                raise batch.failure
 
     def _run_padded(self, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Outputs:
         """`run` with up to a batch of images, filled up where the model's batch is fixed."""
@@ -416,26 +428,16 @@ def make_prediction(
     )
 
 
-def _predictions(numbers: Iterable[int], outputs: Outputs, provider: str) -> Iterator[Prediction]:
+def _predictions(
+    outputs: Outputs, numbers: NDArray[np.int64], provider: str
+) -> Iterator[Prediction]:
     """`make_prediction` for each row of a batch, with numpy's share of it done at once."""
-    digits, sums = (output.argmax(1).tolist() for output in outputs)
-    digit_probabilities, sum_probabilities = (
-        np.exp(output.max(1, initial=-np.inf).clip(max=0)).tolist() for output in outputs
-    )
-    columns = (digits, sums, digit_probabilities, sum_probabilities, numbers)
-    for row, (digit, total, digit_probability, sum_probability, number) in enumerate(
-        zip(*columns, strict=True)
-    ):
-        yield Prediction(
-            digit,
-            total,
-            digit_probability,
-            sum_probability,
-            number,
-            provider,
-            outputs.digit[row],
-            outputs.sum[row],
-        )
+    columns: list[Iterable[Any]] = [output.argmax(1).tolist() for output in outputs]
+    columns += [
+        np.exp(np.minimum(output.max(1, initial=-np.inf), 0)).tolist() for output in outputs
+    ]
+    columns += [numbers.tolist(), itertools.repeat(provider), *outputs]
+    return itertools.starmap(Prediction, zip(*columns, strict=False))
 
 
 def _probability(log_probability: float) -> float:
@@ -457,57 +459,138 @@ def _pairs(
     missing = object()
     for image, number in itertools.zip_longest(images, numbers, fillvalue=missing):
         if image is missing or number is missing:
-            more, fewer = ("numbers", "images") if image is missing else ("images", "numbers")
-            raise InputError(f"expected as many numbers as images, got more {more} than {fewer}")
+            raise _unequal("numbers" if image is missing else "images")
         yield image, number  # type: ignore[misc]
 
 
-class _Batch(NamedTuple):
-    """Images that were read together; `failure` came after the last of them."""
+@dataclass(slots=True)
+class _Batch:
+    """Images that run together.
 
-    images: list[ImageSource | EdgeAdderError]
+    Attributes:
+        images: uint8 (count, 1, 28, 28).
+        states: By image: `_UNSEEN` where it is the caller's array as it was, None where it is
+            prepared, or the error that came up.
+        numbers: What to add, unchecked.
+        failure: What the caller's iterables raised after the last image.
+    """
+
+    images: NDArray[np.uint8]
+    states: list[object]
     numbers: list[int]
-    failure: Exception | None
-
-
-def _read_batches(
-    pairs: Iterator[tuple[ImageSource, int]], ink: Ink, size: int
-) -> Iterator[_Batch]:
-    """Batches of what `pairs` gives; whatever the caller may change later is prepared at once."""
     failure: Exception | None = None
-    while failure is None:
-        images: list[ImageSource | EdgeAdderError] = []
-        numbers: list[int] = []
-        try:
-            for source, number in itertools.islice(pairs, size):
+
+    def check(self, ink: Ink) -> dict[int, EdgeAdderError]:
+        """Prepare what is still as it was, and check the numbers; the errors by index."""
+        unseen = [index for index, state in enumerate(self.states) if state is _UNSEEN]
+        if unseen and ink != "dark":
+            ready = are_ready(self.images[:, 0])
+            unseen = [index for index in unseen if not ready[index]]
+        errors = {i: s for i, s in enumerate(self.states) if isinstance(s, EdgeAdderError)}
+        for index in unseen:
+            try:
+                self.images[index, 0] = prepare_image(self.images[index, 0], ink=ink)
+            except EdgeAdderError as error:
+                errors[index] = error
+        for index, number in enumerate(self.numbers):
+            if type(number) is not int or not 0 <= number < DIGITS:
                 try:
-                    lasting = isinstance(source, (str, os.PathLike, bytes))
-                    images.append(source if lasting else np.array(prepare_image(source, ink=ink)))
+                    self.numbers[index] = check_number(number)
                 except EdgeAdderError as error:
-                    images.append(error)
-                numbers.append(number)
+                    errors.setdefault(index, error)
+        return errors
+
+
+_UNSEEN = object()
+
+
+def _prepare_one(
+    pair: tuple[ImageSource, int], ink: Ink
+) -> tuple[NDArray[np.uint8] | EdgeAdderError, object, int]:
+    """An image, what `_Batch.states` says of it, and its number."""
+    source, number = pair
+    if _is_small_array(source):
+        return source.copy(), _UNSEEN, number  # the caller may change it
+    try:
+        return prepare_image(source, ink=ink), None, number
+    except EdgeAdderError as error:
+        return error, error, number
+
+
+def _in_batches(
+    prepared: Iterator[tuple[NDArray[np.uint8] | EdgeAdderError, object, int]], size: int
+) -> Iterator[_Batch]:
+    """Batches of what `_prepare_one` gives; an error of the iterator goes with the last."""
+    more = True
+    while more:
+        images = np.zeros((size, 1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+        batch = _Batch(images, [], [])
+        try:
+            for index, (image, state, number) in enumerate(itertools.islice(prepared, size)):
+                batch.states.append(state)
+                batch.numbers.append(number)
+                if not isinstance(image, EdgeAdderError):
+                    images[index, 0] = image
         except Exception as error:  # noqa: BLE001  raised after the answers before it
-            failure = error
-        if not images and failure is None:
-            return
-        yield _Batch(images, numbers, failure)
-        if len(images) < size:
-            return
+            batch.failure = error
+        count = len(batch.states)
+        more = count == size and batch.failure is None
+        batch.images = images[:count]
+        if count or batch.failure is not None:
+            yield batch
 
 
-def _unpack(
-    batches: Iterator[tuple[list[Prediction | EdgeAdderError], Exception | None]],
-    *,
-    raise_errors: bool,
-) -> Iterator[Prediction | EdgeAdderError]:
-    """The answers of every batch, one by one; a failure where it occurred."""
-    for answers, failure in batches:
-        for answer in answers:
-            if raise_errors and isinstance(answer, EdgeAdderError):
-                raise answer
-            yield answer
-        if failure is not None:
-            raise failure
+def _slices_of(
+    images: NDArray[np.uint8], numbers: int | Iterable[int], size: int
+) -> Iterator[_Batch]:
+    """`_in_batches` for an array uint8 (count, 28, 28): whole slices of it at once."""
+    one_for_all = not isinstance(numbers, Iterable)
+    each = itertools.repeat(check_number(numbers)) if one_for_all else iter(numbers)  # type: ignore[arg-type]
+    for start in range(0, max(1, len(images)), size):
+        part = images[start : start + size, None].copy()
+        chosen = list(itertools.islice(each, len(part)))
+        batch = _Batch(part[: len(chosen)], [_UNSEEN] * len(chosen), chosen)
+        last = start + size >= len(images)
+        if len(chosen) < len(part) or (
+            last and not one_for_all and next(each, _UNSEEN) is not _UNSEEN
+        ):
+            batch.failure = _unequal("images" if len(chosen) < len(part) else "numbers")
+        yield batch
+
+
+def _unequal(more: str) -> InputError:
+    fewer = "numbers" if more == "images" else "images"
+    return InputError(f"expected as many numbers as images, got more {more} than {fewer}")
+
+
+def _is_large(source: object) -> bool:
+    """Whether this is a file, or its bytes, that takes longer to decode than to hand over."""
+    if isinstance(source, bytes):
+        return len(source) > LARGE_FILE_BYTES
+    if isinstance(source, (str, os.PathLike)):
+        try:
+            return os.stat(source).st_size > LARGE_FILE_BYTES  # noqa: PTH116  a Path takes longer
+        except (OSError, ValueError):  # what is wrong is said when it is read
+            return False
+    return False
+
+
+def _is_small_array(source: object) -> TypeGuard[NDArray[np.uint8]]:
+    """Whether this is uint8 (28, 28), which is looked at together with its batch."""
+    return (
+        type(source) is np.ndarray
+        and source.shape == (IMAGE_SIDE, IMAGE_SIDE)
+        and source.dtype == _IMAGE_DTYPE
+    )
+
+
+def _are_small_arrays(images: object) -> TypeGuard[NDArray[np.uint8]]:
+    """Whether this is uint8 (count, 28, 28)."""
+    return (
+        type(images) is np.ndarray
+        and images.ndim == 3
+        and (len(images) == 0 or _is_small_array(images[0]))
+    )
 
 
 def _check_array(

@@ -433,10 +433,10 @@ class TestRefused:
     def test_a_file_that_cannot_be_read(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def deny(*_: object) -> None:
+        def deny(*_: object, **__: object) -> None:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(Path, "open", deny)
+        monkeypatch.setattr("builtins.open", deny)
         with pytest.raises(FileAccessError, match="cannot be read: Permission denied"):
             prepare_image(tmp_path / "seven.png")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edge_adder import (
     ContractError,
@@ -23,9 +25,10 @@ from edge_adder import (
     ModelError,
     Prediction,
     predictor,
+    prepare_image,
 )
 from edge_adder.contract import CONTRACT, IMPOSSIBLE_LOG_PROBABILITY
-from edge_adder.predictor import BUNDLED_MODEL, check_number
+from edge_adder.predictor import BUNDLED_MODEL, LARGE_FILE_BYTES, check_number
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SAMPLES = {"seven.png": 7, "three.png": 3, "four.png": 4, "five.jpg": 5}
@@ -312,19 +315,98 @@ class TestWorkers:
         with pytest.raises(KeyError, match="the caller's"):
             next(answers)
 
-    def test_an_abandoned_run_leaves_no_thread(self, adder: EdgeAdder, seven: np.ndarray) -> None:
+    def test_an_abandoned_run_leaves_no_thread(self, adder: EdgeAdder, tmp_path: Path) -> None:
+        large = tmp_path / "large.png"
+        Image.effect_noise((400, 400), 90).save(large)
+        assert large.stat().st_size > LARGE_FILE_BYTES
         before = threading.active_count()
-        answers = adder.predict_many([seven] * 1000, 1, batch_size=2, workers=3)
+        answers = adder.predict_many([large] * 50, 1, batch_size=2, workers=3)
         next(answers)
         assert threading.active_count() > before
         answers.close()
+        gc.collect()
         assert threading.active_count() == before
 
-    def test_a_single_batch_starts_no_thread(
+    def test_small_images_start_no_thread(
         self, adder: EdgeAdder, seven: np.ndarray, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(threading.Thread, "start", None)
-        assert len(list(adder.predict_many([seven] * 64, 1, workers=4))) == 64
+        images = [seven, EXAMPLES / "seven.png", (EXAMPLES / "seven.png").read_bytes()] * 50
+        assert {a.digit for a in adder.predict_many(images, 1, workers=4)} == {7}
+
+    @pytest.mark.parametrize("workers", [1, 2, 5])
+    def test_large_and_small_files_keep_their_order(
+        self, adder: EdgeAdder, tmp_path: Path, workers: int
+    ) -> None:
+        images, digits = [], []
+        for index, (name, digit) in enumerate([*SAMPLES.items()] * 4):
+            path = tmp_path / f"{index}.bmp"  # uncompressed
+            side = (28, 400)[index % 3 == 0]
+            Image.fromarray(prepare_image(EXAMPLES / name)).resize((side, side)).save(path)
+            images.append(path if index % 2 else path.read_bytes())
+            digits.append(digit)
+        answers = adder.predict_many(images, 0, batch_size=3, workers=workers)
+        assert [a.digit for a in answers] == digits
+
+
+class TestArrays:
+    """An array uint8 (count, 28, 28) is cut into slices; all else goes image by image."""
+
+    def test_both_ways_answer_the_same(self, adder: EdgeAdder, vectors: dict) -> None:
+        images, numbers = vectors["image"][:, 0], vectors["number"]
+        fast = list(adder.predict_many(images, numbers, batch_size=7))
+        slow = list(adder.predict_many(iter(images), iter(numbers), batch_size=7))
+        assert fast == slow
+        assert len(fast) == 300
+
+    def test_what_is_not_ready_is_prepared(self, adder: EdgeAdder, seven: np.ndarray) -> None:
+        images = np.stack([seven, 255 - seven, np.roll(seven, 5, axis=0), seven])
+        answers = list(adder.predict_many(images, 1))
+        assert [a.sum for a in answers] == [8] * 4
+        for image, answer in zip(images, answers, strict=True):
+            assert adder.predict(image, 1).digit_probability == pytest.approx(
+                answer.digit_probability, abs=1e-4
+            )
+        inverted = list(adder.predict_many(255 - images[:1], 1, ink="dark"))
+        assert inverted[0].sum == 8
+
+    def test_a_blank_among_them(self, adder: EdgeAdder, seven: np.ndarray) -> None:
+        images = np.stack([seven, np.zeros_like(seven), seven])
+        kinds = [type(a).__name__ for a in adder.predict_many(images, 1, on_error="return")]
+        assert kinds == ["Prediction", "ImageError", "Prediction"]
+        answers = adder.predict_many(images, 1)
+        assert next(answers).sum == 8
+        with pytest.raises(ImageError, match="no ink found"):
+            next(answers)
+
+    @pytest.mark.parametrize(("count", "more"), [(3, "images"), (6, "numbers"), (9, "numbers")])
+    def test_too_few_of_either(
+        self, adder: EdgeAdder, seven: np.ndarray, count: int, more: str
+    ) -> None:
+        answers = adder.predict_many(np.stack([seven] * 5), [1] * count, batch_size=2)
+        assert [a.sum for a in itertools.islice(answers, min(count, 5))] == [8] * min(count, 5)
+        with pytest.raises(InputError, match=f"got more {more} than"):
+            next(answers)
+
+    def test_a_wrong_number_is_refused_in_its_place(
+        self, adder: EdgeAdder, seven: np.ndarray
+    ) -> None:
+        images = np.stack([seven] * 4)
+        answers = list(adder.predict_many(images, [1, 10, True, np.int64(2)], on_error="return"))
+        kinds = [type(a).__name__ for a in answers]
+        assert kinds == ["Prediction", "InputError", "InputError", "Prediction"]
+        with pytest.raises(InputError, match="got 12"):
+            list(adder.predict_many(images, 12))
+
+    def test_none_of_them(self, adder: EdgeAdder) -> None:
+        assert list(adder.predict_many(np.zeros((0, 28, 28), np.uint8), 1)) == []
+        assert list(adder.predict_many(np.zeros((0, 28, 28), np.uint8), [])) == []
+        with pytest.raises(InputError, match="got more numbers"):
+            list(adder.predict_many(np.zeros((0, 28, 28), np.uint8), [1]))
+
+    def test_numbers_may_end_with_none(self, adder: EdgeAdder, seven: np.ndarray) -> None:
+        with pytest.raises(InputError, match="got more numbers"):
+            list(adder.predict_many(seven[None], [1, None]))
 
 
 class TestSharing:
