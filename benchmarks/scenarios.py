@@ -24,6 +24,9 @@ from edge_adder.predictor import BATCH_SIZE
 SERVER_BOUND_MS = 10.0
 """p99 that the server scenario must keep: a few of a shared machine's time slices."""
 
+LEAST_RATE = 100.0
+"""Queries a second at which the search for the server's rate gives up."""
+
 MULTI_STREAM_SAMPLES = 8
 """Samples of each multi-stream query, as in MLPerf Inference."""
 
@@ -131,11 +134,15 @@ class _Target:
             return dict(_log(Path(folder) / "mlperf_log_detail.txt"))
 
     def find_server_rate(self, seconds: float) -> tuple[float, dict[str, Any]]:
-        """The highest rate that holds, within 5 %, and its run: doubled, halved, then confirmed."""
-        low, high = 0.0, 0.0
+        """The highest rate that LoadGen calls valid, within 5 %, and its results.
+
+        Doubled or halved until one rate holds and one does not, then the middle of the two. Where
+        not even `LEAST_RATE` holds, 0 and the last results.
+        """
+        holds, fails = 0.0, float("inf")
         best: dict[str, Any] = {}
         rate = 0.25e9 / self.expected_ns
-        while high == 0.0 or high / low > 1.05:
+        while True:
             found = self.run(
                 "Server",
                 seconds,
@@ -144,13 +151,17 @@ class _Target:
                 server_target_latency_percentile=0.99,
             )
             if _valid(found):
-                low, best = rate, found
+                holds, best = rate, found
             else:
-                high = rate
-                if low == 0.0 and rate < 1:
+                fails = rate
+            if holds == 0.0:
+                rate = fails / 2
+                if rate < LEAST_RATE:
                     return 0.0, found
-            rate = (low + high) / 2 if high and low else (2 * low if low else high / 2)
-        return low, best
+            elif fails <= 1.05 * holds:
+                return holds, best
+            else:
+                rate = min(2 * holds, (holds + fails) / 2)
 
 
 def _valid(results: dict[str, Any]) -> bool:
