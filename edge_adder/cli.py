@@ -232,12 +232,24 @@ def bench(
             metavar="FIGURE>Nx", help="Exit with 6 where it holds, such as p90>1.10x; repeatable."
         ),
     ] = None,
+    suite: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Instead measure the bundled model in every way of the workshop, into a folder.",
+        ),
+    ] = None,
 ) -> int:
     """Measure latency, throughput, cold start and parity of a model on this device.
 
     FIGURE is p50, p90, p99, p99.9 or max of predict_array, or of another call as CALL.p90;
     throughput, cold_start or peak_memory. Exits with 6 where a condition holds or parity failed.
     """
+    if suite is not None:
+        _workshop("bench --suite", "benchmarks.suite").run_suite(suite, quick=quick, progress=_say)
+        print(suite / "report.md")
+        return ExitCode.DONE
+
     from edge_adder import baseline as comparison
     from edge_adder import bench as measuring
     from edge_adder.bench_report import report

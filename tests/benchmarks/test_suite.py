@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ pytest.importorskip("torch", reason="the workshop needs the extra `export`")
 from benchmarks import files, parity_matrix, peers, scenarios, suite
 from benchmarks.bounds import Bound, bounds
 from benchmarks.report import render
-from edge_adder import EdgeAdder
+from edge_adder import EdgeAdder, cli
 from edge_adder.bench import bundled_vectors, load_vectors
 from edge_adder.errors import CheckpointError
 from export import checkpoint as checkpoints
@@ -78,6 +79,19 @@ class TestTheFolder:
         assert len(linked) == 4
         assert all((tmp_path / name).is_file() for name in linked)
         assert (tmp_path / "results" / "results.json").is_file()
+
+
+def test_the_command_line_runs_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(suite, "run_suite", lambda out, **options: asked.update(options, out=out))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["bench", "--suite", str(tmp_path / "s"), "--quick"])
+    assert ended.value.code == 0
+    assert (asked["out"], asked["quick"]) == (tmp_path / "s", True)
+    assert capsys.readouterr().out == f"{tmp_path / 's' / 'report.md'}\n"
 
 
 class TestBounds:
