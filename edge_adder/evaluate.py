@@ -71,6 +71,7 @@ class Evaluation:
 
     Attributes:
         model: As `EdgeAdder.model`.
+        network: As the model's provenance names it; None where it does not.
         model_sha256: Of the file.
         provider: Where it ran.
         data: Where the images come from.
@@ -92,6 +93,7 @@ class Evaluation:
     """
 
     model: str
+    network: str | None
     model_sha256: str
     provider: str
     data: str
@@ -162,6 +164,7 @@ def evaluate(
     np.add.at(confusion, (np.repeat(labels, DIGITS), answers.digit.ravel()), 1)
     found = Evaluation(
         model=adder.model,
+        network=adder.provenance.get("network"),
         model_sha256=adder.model_sha256,
         provider=adder.provider,
         data=str(pictures.source),
@@ -296,8 +299,9 @@ def _mean(right: NDArray[np.bool_]) -> float | None:
 
 def report(found: Evaluation) -> str:
     """The figures as text, for a person."""
+    network = "" if found.network is None else f" ({found.network})"
     lines = [
-        f"{found.model} on {found.data}: {found.images:,} images x 10 numbers",
+        f"{found.model}{network} on {found.data}: {found.images:,} images x 10 numbers",
         "",
         f"digit  {found.digit:8.2%}   calibration error {found.digit_calibration_error:.2%}",
         f"sum    {found.sum:8.2%}   calibration error {found.sum_calibration_error:.2%}",

@@ -29,7 +29,7 @@ class FakeAdder:
     probability is 0.9, the sum's 0.6.
     """
 
-    model, model_sha256, provider = "fake", "0" * 64, "cpu"
+    model, model_sha256, provider, provenance = "fake", "0" * 64, "cpu", {}
 
     def __init__(self, batch: int | None = None) -> None:
         self.batch = batch
@@ -219,7 +219,9 @@ class TestCommandLine:
     def test_text(self, edge_adder: Run, folder: Path, tmp_path: Path) -> None:
         done = edge_adder("evaluate", "--data-dir", folder)
         assert done.returncode == 0
-        assert done.stdout.startswith(f"default on {folder / 't10k-images-idx3-ubyte'}: 20 images")
+        assert done.stdout.startswith(
+            f"default (edge) on {folder / 't10k-images-idx3-ubyte'}: 20 images"
+        )
         assert "digit    95.00%   calibration error " in done.stdout
         assert "1 images were answered wrongly for at least one number" in done.stdout
         assert done.stderr.splitlines() == [

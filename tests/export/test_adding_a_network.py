@@ -62,6 +62,17 @@ def test_it_trains_exports_predicts_and_is_evaluated(
     assert json.loads(out)["pairs"] == recorded["pairs"]
 
 
+def test_a_committed_checkpoint_is_evaluated_by_its_name(main: Main, tiny_mnist: Path) -> None:
+    asked = ("evaluate", "--network", "scalar-concat", "--data-dir", tiny_mnist)
+    code, out = main(*asked, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["network"] == "scalar-concat"
+    assert 0.5 < found["sum"] < found["digit"] <= 1
+    code, _ = main("evaluate", "--network", "wide", "--data-dir", tiny_mnist)
+    assert code == 3
+
+
 def test_it_is_listed_with_what_is_known_of_it(main: Main) -> None:
     code, out = main("networks", "--json")
     assert code == 0
