@@ -6,6 +6,7 @@ Results go to stdout, everything else to stderr. An error is one line there, and
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import json
@@ -199,10 +200,12 @@ def evaluate(
     if network is not None:
         chosen = _workshop("evaluate --network", "export.commands").committed_onnx(network)
     adder = EdgeAdder(chosen, provider=provider, threads=threads)  # type: ignore[arg-type]
-    with typer.progressbar(
-        length=len(pictures), label="images", file=sys.stderr, hidden=not _is_terminal()
-    ) as bar:
-        found = evaluation.evaluate(adder, pictures, out=out, progress=bar.update)
+    with contextlib.ExitStack() as stack:
+        progress: dict[str, Any] = {}
+        if _is_terminal():
+            bar = typer.progressbar(length=len(pictures), label="images", file=sys.stderr)
+            progress["progress"] = stack.enter_context(bar).update
+        found = evaluation.evaluate(adder, pictures, out=out, **progress)
     if as_json:
         _print_json(found.to_dict())
     else:
