@@ -21,10 +21,11 @@ def main(
     ] = False,
 ) -> None:
     """Measure everything; leave results.json, report.md and plots."""
-    run_suite(out, quick=quick, data_dir=data_dir)
+    passed = run_suite(out, quick=quick, data_dir=data_dir)["passed"]
     if commit:
         publish(out)
     print(f"report: {out / 'report.md'}")
+    raise typer.Exit(0 if passed else 6)
 
 
 if __name__ == "__main__":

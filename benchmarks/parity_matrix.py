@@ -9,6 +9,7 @@ Each combination is a shard: what is done stays in a file, and a run that was st
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from edge_adder import EdgeAdder, Outputs
 from edge_adder.contract import IMAGE, NUMBER
+from edge_adder.errors import ParityError
 from edge_adder.files import make_folder, write_atomically
 from edge_adder.providers import EXECUTION_PROVIDERS
 from export import checkpoint as checkpoints
@@ -99,12 +101,14 @@ def run_matrix(
     make_folder(shards)
     pairs, numbers = all_pairs(images)
     sha256 = EdgeAdder(content).model_sha256
+    images_sha256 = hashlib.sha256(images.tobytes()).hexdigest()
     expected: Outputs | None = None
     rows = []
     todo = ways()
     for done, way in enumerate(todo, 1):
         step = max(1, len(pairs) // SAMPLE) if way.provider == REFERENCE else 1
         key = {"model": sha256, **way._asdict(), "pairs": len(pairs[::step])}
+        key |= {"images": images_sha256, "onnxruntime": ort.__version__}
         path = shards / f"{way}.json".replace(" ", "-")
         row = _stored(path, key)
         if row is None:
@@ -165,8 +169,10 @@ def _differences(found: Outputs, wanted: Outputs) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name in Outputs._fields:
         ours, theirs = getattr(found, name), getattr(wanted, name)
-        compared = np.maximum(ours, theirs) > COMPARED_ABOVE
+        compared = (ours > COMPARED_ABOVE) | (theirs > COMPARED_ABOVE)
         difference = np.abs(ours - theirs)[compared]
+        if not np.isfinite(ours).all():
+            raise ParityError(f"{name} is not finite")
         changed = np.flatnonzero(ours.argmax(1) != theirs.argmax(1))
         first_two = np.sort(theirs[changed], axis=1)[:, -2:]
         margins = np.sort(first_two[:, 1] - first_two[:, 0])[::-1]

@@ -109,7 +109,9 @@ def _openvino(adder: EdgeAdder, images: Images, numbers: Numbers) -> Call:
     core = ov.Core()
     settings = {"INFERENCE_NUM_THREADS": adder.threads, "PERFORMANCE_HINT": "LATENCY"}
     settings["INFERENCE_PRECISION_HINT"] = "f32"  # as all others compute
-    compiled = core.compile_model(core.read_model(adder.model_bytes), "CPU", settings)
+    model = core.read_model(adder.model_bytes)
+    model.reshape({IMAGE.name: images.shape, NUMBER.name: numbers.shape})  # as compilers get it
+    compiled = core.compile_model(model, "CPU", settings)
     request = compiled.create_infer_request()
     feeds = {IMAGE.name: images, NUMBER.name: numbers}
 

@@ -47,7 +47,7 @@ def render(results: dict[str, Any], *, pictures: str = "") -> str:
         "## MLPerf-style scenarios",
         *_scenarios(results["scenarios"]),
         "## Parity matrix",
-        *_parity_matrix(results["parity_matrix"]),
+        *_parity_matrix(results["parity_matrix"], results["images"]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -128,7 +128,7 @@ def _scenarios(scenarios: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def _parity_matrix(rows: list[dict[str, Any]]) -> list[str]:
+def _parity_matrix(rows: list[dict[str, Any]], images: str) -> list[str]:
     head: tuple[str, ...] = ("provider", "optimisation", "batch", "threads", "pairs")
     head += ("digit: largest, p99.9", "changed", "sum: largest, p99.9", "changed")
     cells = []
@@ -142,7 +142,7 @@ def _parity_matrix(rows: list[dict[str, Any]]) -> list[str]:
             line.append(f"{found['changed_answers']}{margins}")
         cells.append(line)
     return [
-        f"Differences from PyTorch in nats, bound {BOUND:g}; test images with all ten numbers. "
+        f"Differences from PyTorch in nats, bound {BOUND:g}; {images} with all ten numbers. "
         "`onnx.reference` is ONNX's own evaluator, on a sample.",
         table(head, cells),
     ]

@@ -43,9 +43,9 @@ def run_suite(
         progress: Is called with a line for each part.
 
     Returns:
-        What stands in ``results.json``: ``bench`` as docs/bench.md describes it, ``files``,
-        ``startup``, ``peers``, ``scenarios`` and ``parity_matrix`` as the modules of these names
-        return them.
+        What stands in ``results.json``: ``images``, what they are; ``bench`` as docs/bench.md
+        describes it; ``files``, ``startup``, ``peers``, ``scenarios`` and ``parity_matrix`` as the
+        modules of these names return them; ``passed``, whether parity holds everywhere.
 
     Raises:
         InputError: The bundled model is not that of the committed checkpoint.
@@ -57,11 +57,12 @@ def run_suite(
     if loaded.sha256 != adder.provenance["weights_sha256"]:
         raise InputError("the bundled model is not of the committed checkpoint: export it again")
     network = loaded.build()
-    images = _images(data_dir)
+    images, what = _images(data_dir)
     times: dict[str, NDArray[np.int64]] = {}
     progress("on the device")
     effort = device.QUICK if quick else device.FULL
-    results: dict[str, Any] = {"bench": device.bench(adder, effort=effort, on_times=times.update)}
+    results: dict[str, Any] = {"images": what}
+    results |= {"bench": device.bench(adder, effort=effort, on_times=times.update)}
     progress("files")
     results["files"] = files.measure(adder, images, 500 if quick else 10_000, 3 if quick else 5)
     progress("whole processes")
@@ -78,6 +79,8 @@ def run_suite(
         out / "parity",
         progress=progress,
     )
+    device_passed = results["bench"]["parity"]["passed"]
+    results["passed"] = device_passed and parity_matrix.passed(results["parity_matrix"])
     write_atomically(out / "results.json", (json.dumps(results, indent=2) + "\n").encode())
     for name, picture in plots.suite(results, times).items():
         write_atomically(out / name, picture)
@@ -95,8 +98,9 @@ def publish(out: Path) -> None:
     write_atomically(RESULTS_MD, render(results, pictures="results/").encode())
 
 
-def _images(data_dir: Path | None) -> NDArray[np.uint8]:
+def _images(data_dir: Path | None) -> tuple[NDArray[np.uint8], str]:
+    """What files and parity matrix run on, and what it is."""
     named = find_data_dir(data_dir)
     if named is not None or has_mnist(cache_dir()):
-        return np.ascontiguousarray(load_mnist(named or cache_dir(), train=False).images.numpy())
-    return device.bundled_vectors()[IMAGE.name]
+        return load_mnist(named or cache_dir(), train=False).images.numpy(), "test images"
+    return device.bundled_vectors()[IMAGE.name], "drawn digits"

@@ -32,6 +32,11 @@ _MUST_MATCH = (
     ("environment", "allowed_cores"),
     ("environment", "python"),
     ("environment", "packages"),
+    ("environment", "cpu_quota"),
+    ("environment", "governor"),
+    ("latency", "warm_up"),
+    ("latency", "calls", "predict_array", "count"),
+    ("cold_start", "starts"),
 )
 
 

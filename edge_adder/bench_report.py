@@ -117,7 +117,7 @@ def _parity(parity: dict[str, Any] | None) -> list[str]:
     if parity is None:
         return ["parity: no stored answers of PyTorch beside this model"]
     outputs = "; ".join(
-        f"{name} differs by at most {parity[name]['largest_difference']:.1e}, "
+        f"{name} {_difference(parity[name]['largest_difference'])}, "
         f"{parity[name]['changed_answers']} answers changed"
         for name in ("digit", "sum")
     )
@@ -126,3 +126,7 @@ def _parity(parity: dict[str, Any] | None) -> list[str]:
         f"parity with PyTorch, {parity['pairs']} pairs, bound {parity['bound']:g}: {verdict}",
         outputs,
     ]
+
+
+def _difference(largest: float | None) -> str:
+    return "is not finite" if largest is None else f"differs by at most {largest:.1e}"

@@ -211,7 +211,7 @@ def evaluate(
     else:
         print(evaluation.report(found))
     for failure in found.unreadable:
-        _say(f"error: {failure['error']}")
+        _say(f"error: {failure['image']}: {failure['error']}")
     for file in (evaluation.CONFUSION_FILE, evaluation.WRONG_FILE):
         _say(f"written: {out / file}")
     return ExitCode.ATTENTION if found.unreadable else ExitCode.DONE
@@ -249,9 +249,13 @@ def bench(
     throughput, cold_start or peak_memory. Exits with 6 where a condition holds or parity failed.
     """
     if suite is not None:
-        _workshop("bench --suite", "benchmarks.suite").run_suite(suite, quick=quick, progress=_say)
+        others = model, json_file, baseline, fail_if
+        if any(option is not None for option in others) or (provider, threads) != ("cpu", 1):
+            raise InputError("--suite measures the bundled model; it takes only --quick beside it")
+        measure = _workshop("bench --suite", "benchmarks.suite").run_suite
+        passed = measure(suite, quick=quick, progress=_say)["passed"]
         print(suite / "report.md")
-        return ExitCode.DONE
+        return ExitCode.DONE if passed else ExitCode.ATTENTION
 
     from edge_adder import baseline as comparison
     from edge_adder import bench as measuring
@@ -266,9 +270,9 @@ def bench(
     adder = EdgeAdder(model, provider=provider, threads=threads)  # type: ignore[arg-type]
     effort = measuring.QUICK if quick else measuring.FULL
     result = measuring.bench(adder, asked=provider, effort=effort, progress=_say_progress)
+    print(report(result), flush=True)
     if json_file is not None:
         write_atomically(json_file, (json.dumps(result, indent=2) + "\n").encode())
-    print(report(result))
     failed = result["parity"] is not None and not result["parity"]["passed"]
     if before is not None:
         lines, fell_behind = comparison.compare(result, before, conditions)
@@ -441,7 +445,8 @@ def _report(error: Exception, arguments: list[str], debug: bool) -> int:
         return ExitCode.USAGE
     if isinstance(error, OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still in the buffer stays unwritten
-        _say(f"error: cannot read or write {error.filename or 'standard output'}: {error.strerror}")
+        where = error.filename or "standard output"
+        _say(f"error: cannot read or write {where}: {error.strerror or error}")
         return ExitCode.FILE
     hint = "" if debug else "; --debug prints the traceback"
     _say(f"error: internal fault: {type(error).__name__}: {error}{hint}")
@@ -494,6 +499,11 @@ def _workshop(command: str, module: str) -> Any:
     except ModuleNotFoundError as error:
         raise InputError(
             f"{command} needs {error.name}, which is not here: {_WORKSHOP_REMEDY}"
+        ) from error
+    except (ImportError, OSError, RuntimeError) as error:  # PyTorch and its libraries do not fit
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{command} cannot load its packages ({reason}): {_WORKSHOP_REMEDY}"
         ) from error
 
 

@@ -9,9 +9,10 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -192,22 +193,27 @@ def _read_idx(path: Path, kind: int) -> NDArray[np.uint8]:
 def _load_table(table: Path) -> LabelledPictures:
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = [(row["file"], row["label"]) for row in csv.DictReader(file)]
+            rows = [(row["file"] or "", row["label"]) for row in csv.DictReader(file)]
     except (KeyError, ValueError, csv.Error) as error:
         raise InputError(f"{table} is no table with columns file and label: {error}") from error
-    wrong = [label for _, label in rows if not re.fullmatch("[0-9]", label or "")]
+    wrong = [label for name, label in rows if not name or not re.fullmatch("[0-9]", label or "")]
     if wrong or not rows:
         what = f"label {wrong[0]!r}" if wrong else "no rows"
-        raise InputError(f"{table} has {what}, expected labels 0 to {DIGITS - 1}")
-    inside = table.parent / "images"
-    folder = inside if inside.is_dir() else table.parent
-    return _pictures(table.parent, [(name, folder / name, int(label)) for name, label in rows])
+        raise InputError(f"{table} has {what}, expected files and labels 0 to {DIGITS - 1}")
+    beside, inside = table.parent, table.parent / "images"
+    return _pictures(
+        table.parent,
+        [
+            (name, beside / name if (beside / name).exists() else inside / name, int(label))
+            for name, label in rows
+        ],
+    )
 
 
 def _load_named(folder: Path) -> LabelledPictures:
     labelled, left_out = [], 0
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in SUFFIXES or not path.is_file():
+    for path in sorted(_walk(folder)):
+        if path.suffix.lower() not in SUFFIXES:
             continue
         inside = re.fullmatch("[0-9]", path.parent.name) if path.parent != folder else None
         found = inside or _LABELLED_NAME.match(path.name)
@@ -218,6 +224,23 @@ def _load_named(folder: Path) -> LabelledPictures:
     if not labelled:
         raise InputError(f"no labelled images in {folder}: expected {EXPECTED}")
     return _pictures(folder, labelled, left_out)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """All files below a folder, through links, but what is hidden."""
+
+    def stop(error: OSError) -> NoReturn:
+        raise error
+
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=stop):
+        real = os.path.realpath(place)
+        if real in seen:  # a link to a folder above
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        yield from (Path(place) / name for name in names if not name.startswith("."))
 
 
 def _pictures(

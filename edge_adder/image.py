@@ -258,7 +258,7 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """The content of an image file, at most one byte more than `MAX_FILE_BYTES`.
+    """The content of an image file, or a little more than `MAX_FILE_BYTES` of it.
 
     Raises:
         ImageError: There is no such file, or it is a folder.

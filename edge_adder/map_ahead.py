@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -40,24 +40,28 @@ def map_ahead(
         yield from map(function, items)
         return
     pool: ThreadPoolExecutor | None = None
-    pending: deque[Future[Result]] = deque()
+    pending: deque[Future[Result] | _Done[Result]] = deque()
+    failure: Exception | None = None
+    items = iter(items)
     try:
-        for item in items:
-            if is_long(item):
-                pool = pool or _new_pool(workers)
-                pending.append(pool.submit(function, item))
-            elif not pending:
-                yield function(item)
-            else:
-                pending.append(_done(function, item))
-            if len(pending) > workers:
+        while failure is None:
+            try:
+                item = next(items)
+                if is_long(item):
+                    pool = pool or _new_pool(workers)
+                    pending.append(pool.submit(function, item))
+                else:
+                    pending.append(_Done(function(item)))
+            except StopIteration:
+                break
+            except Exception as error:  # noqa: BLE001  raised after the results before it
+                failure = error
+            while pending and (len(pending) > workers or pending[0].done()):
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
-    except Exception:
-        while pending:
-            yield pending.popleft().result()
-        raise
+        if failure is not None:
+            raise failure
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
@@ -69,10 +73,16 @@ def _new_pool(workers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, thread_name_prefix="edge-adder")
 
 
-def _done(function: Callable[[Item], Result], item: Item) -> Future[Result]:
-    """The result of a short item that waits for the long ones before it."""
-    from concurrent.futures import Future  # noqa: PLC0415  only for long work
+class _Done(Generic[Result]):
+    """The result of a short item, in the place of a future."""
 
-    future: Future[Result] = Future()
-    future.set_result(function(item))
-    return future
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Result) -> None:
+        self._value = value
+
+    def done(self) -> bool:
+        return True
+
+    def result(self) -> Result:
+        return self._value

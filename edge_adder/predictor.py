@@ -548,9 +548,17 @@ def _slices_of(
     each = itertools.repeat(check_number(numbers)) if one_for_all else iter(numbers)  # type: ignore[arg-type]
     for start in range(0, max(1, len(images)), size):
         part = images[start : start + size, None].copy()
-        chosen = list(itertools.islice(each, len(part)))
-        batch = _Batch(part[: len(chosen)], [_UNSEEN] * len(chosen), chosen)
+        chosen: list[Any] = []
+        failure: Exception | None = None
+        try:
+            chosen.extend(itertools.islice(each, len(part)))
+        except Exception as error:  # noqa: BLE001  raised after the answers before it
+            failure = error
+        batch = _Batch(part[: len(chosen)], [_UNSEEN] * len(chosen), chosen, failure)
         last = start + size >= len(images)
+        if failure is not None:
+            yield batch
+            return
         if len(chosen) < len(part) or (
             last and not one_for_all and next(each, _UNSEEN) is not _UNSEEN
         ):

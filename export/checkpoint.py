@@ -145,16 +145,17 @@ def load(path: Path) -> Checkpoint:
     try:
         details = json.loads(header)
         checkpoint = Checkpoint(
-            network=details["network"],
+            network=str(details["network"]),
             weights=weights,
             config=details["config"],
             metrics=details["metrics"],
         )
         expected = details["weights_sha256"]
+        found = checkpoint.sha256
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: {HEADER_KEY!r} cannot be read: {error}") from error
-    if checkpoint.sha256 != expected:
+    if found != expected:
         raise CheckpointError(
-            f"{path} is damaged: its weights have SHA-256 {checkpoint.sha256}, expected {expected}"
+            f"{path} is damaged: its weights have SHA-256 {found}, expected {expected}"
         )
     return checkpoint

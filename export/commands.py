@@ -56,6 +56,7 @@ def train(
     if resume:
         header = training.read_resume_header(out / training.RESUME_FILE)
         if recipe is not None:
+            network = given.pop("network", None) or header["recipe"]["network"]
             given = TrainConfig.for_network(network, recipe, **given).recipe()
         try:
             config = TrainConfig(**{**header["recipe"], **given, **places})

@@ -386,7 +386,9 @@ def _train_epoch(
     table: Tensor | None,
     observer: Observer,
 ) -> float:
-    """Fit every image once, in a new order, with new numbers or those of `table`.
+    """Fit the images once, in a new order, with new numbers or those of `table`.
+
+    The last images of the order, fewer than a batch, have their turn in another epoch.
 
     Returns:
         The mean loss, in nats.

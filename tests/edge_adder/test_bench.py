@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_adder import EdgeAdder, bench
+from edge_adder import EdgeAdder, Outputs, bench
 from edge_adder.bench import BLOCK, Effort, load_vectors, parity, summarise, time_in_turn
 from edge_adder.bench_report import CALLS, report
 from edge_adder.errors import InputError
@@ -170,6 +170,25 @@ class TestParity:
             found = parity(adder, dict(vectors) | {"digit": vectors["digit"] + np.float32(drift)})
             assert found["passed"] is passed
 
+    @pytest.mark.parametrize("where", ["everywhere", "at the answer"])
+    def test_an_answer_that_is_no_number_fails(self, vectors: dict, where: str) -> None:
+        class Broken:
+            batch = None
+
+            def run(self, *_: np.ndarray) -> Outputs:
+                digit = vectors["digit"].copy()
+                best = digit.argmax(1)
+                digit[np.arange(300), best] = np.nan
+                return Outputs(
+                    np.full_like(digit, np.nan) if where == "everywhere" else digit, vectors["sum"]
+                )
+
+        found = parity(Broken(), vectors)
+        assert not found["passed"]
+        assert found["digit"]["largest_difference"] is None
+        assert found["sum"]["largest_difference"] == 0
+        json.dumps(found, allow_nan=False)
+
     def test_vectors_of_other_weights_are_refused(self, tmp_path: Path, vectors: dict) -> None:
         (tmp_path / "m.onnx").write_bytes(BUNDLED_MODEL.read_bytes())
         assert load_vectors(EdgeAdder(tmp_path / "m.onnx")) is None
@@ -195,6 +214,23 @@ def test_the_floor_returns_its_inputs() -> None:
     assert np.array_equal(digit, image)
     assert np.array_equal(total, number)
     assert [node.name for node in session.get_inputs()] == ["image", "number"]
+
+
+def test_a_model_given_as_bytes_is_measured_too(adder: EdgeAdder) -> None:
+    found = bench.bench(EdgeAdder(adder.model_bytes), effort=TINY)
+    assert found["cold_start"]["process"] > 0
+    assert found["parity"] is None
+    assert "no stored answers of PyTorch" in report(found)
+
+
+def test_a_machine_with_more_cores_than_threads_are_allowed(
+    adder: EdgeAdder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "allowed_cores", lambda: 384)
+    monkeypatch.setattr(bench, "MAX_THREADS", 2)
+    images = bench.bundled_vectors()["image"]
+    found = bench.throughput(adder, images, TINY)
+    assert max(pair["threads"] for pair in found["pairs"]) == 2
 
 
 class TestCommandLine:
@@ -234,6 +270,9 @@ class TestCommandLine:
             (["--fail-if", "fast"], 2, "--fail-if must be of the form FIGURE>Nx"),
             (["--baseline", "none.json"], 5, "cannot read none.json: No such file"),
             (["--model", "none.onnx"], 3, "no model none.onnx"),
+            (["--suite", "s", "--model", "m.onnx"], 2, "--suite measures the bundled model"),
+            (["--suite", "s", "--provider", "cuda"], 2, "--suite measures the bundled model"),
+            (["--suite", "s", "--fail-if", "p50>1x"], 2, "--suite measures the bundled model"),
         ],
     )
     def test_errors_are_one_line(

@@ -151,6 +151,23 @@ class TestPictures:
         assert sorted(found.labels.tolist()) == [3, 4, 5, 6, 7]
         assert found.left_out == 3
 
+    def test_links_are_followed_once_and_hidden_files_are_not_seen(self, tmp_path: Path) -> None:
+        write_picture(tmp_path / "real" / "a.png")
+        place = tmp_path / "data"
+        write_picture(place / "3" / "x.png")
+        write_picture(place / "3" / "._x.png")
+        write_picture(place / "__MACOSX" / "3" / "y.png")
+        (place / "7").symlink_to(tmp_path / "real")
+        (place / "8").symlink_to(place)
+        (place / "3" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+        found = load(place)
+        assert sorted(zip(found.names, found.labels.tolist(), strict=True)) == [
+            ("3/gone.png", 3),
+            ("3/x.png", 3),
+            ("7/a.png", 7),
+        ]
+        assert found.left_out == 0
+
     def test_the_folder_itself_is_not_a_label(self, tmp_path: Path) -> None:
         write_picture(tmp_path / "8" / "2.png")
         assert load(tmp_path / "8").labels.tolist() == [2]
@@ -163,12 +180,21 @@ class TestPictures:
         assert (found.labels.tolist(), list(found.names)) == ([6], ["x.png"])
         assert found.images[0] == tmp_path / inside / "x.png"
 
+    def test_a_table_whose_files_name_their_folder(self, tmp_path: Path) -> None:
+        for name in ("images/1.png", "2.png", "images/3.png"):
+            write_picture(tmp_path / name)
+        rows = "images/1.png,1\n2.png,2\n3.png,3\nnowhere.png,4\n"
+        (tmp_path / "labels.csv").write_text(f"file,label\n{rows}")
+        found = load(tmp_path)
+        assert [path.exists() for path in found.images] == [True, True, True, False]
+
     @pytest.mark.parametrize(
         ("text", "message"),
         [
             ("name,label\nx.png,3\n", "no table with columns file and label"),
-            ("file,label\nx.png,seven\n", "has label 'seven', expected labels 0 to 9"),
+            ("file,label\nx.png,seven\n", "has label 'seven', expected files and labels 0"),
             ("file,label\nx.png\n", "has label None, expected"),
+            ("label,file\n7\n", "has label '7', expected files and labels"),
             ("file,label\n", "has no rows"),
             ("", "has no rows"),
         ],

@@ -250,7 +250,7 @@ class TestCommandLine:
         assert done.returncode == 6
         assert "digit    50.00%" in done.stdout
         assert "1 pictures have no label and were left out" in done.stdout
-        assert done.stderr.startswith("edge-adder: error: mine/3.png: not an image in one of")
+        assert done.stderr.startswith("edge-adder: error: 3.png: mine/3.png: not an image in")
 
     @pytest.mark.parametrize(
         ("options", "code", "message"),

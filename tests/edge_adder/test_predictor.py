@@ -404,6 +404,18 @@ class TestArrays:
         with pytest.raises(InputError, match="got more numbers"):
             list(adder.predict_many(np.zeros((0, 28, 28), np.uint8), [1]))
 
+    def test_numbers_that_fail_do_so_after_the_answers(
+        self, adder: EdgeAdder, seven: np.ndarray
+    ) -> None:
+        def numbers() -> Iterator[int]:
+            yield from [1, 1, 1]
+            raise KeyError("the caller's")
+
+        answers = adder.predict_many(np.stack([seven] * 5), numbers(), batch_size=2)
+        assert [a.sum for a in itertools.islice(answers, 3)] == [8] * 3
+        with pytest.raises(KeyError, match="the caller's"):
+            next(answers)
+
     def test_numbers_may_end_with_none(self, adder: EdgeAdder, seven: np.ndarray) -> None:
         with pytest.raises(InputError, match="got more numbers"):
             list(adder.predict_many(seven[None], [1, None]))

@@ -224,7 +224,10 @@ class TestRecipes:
         assert record["config"]["split"] == "random-80-20"
         assert record["config"]["epochs"] == 1
         assert set(record["metrics"]) == {"validation"}
-        again = edge_adder("train", "--resume", "--out", left.parent, *data)
+        again = edge_adder(
+            *("train", "--resume", "--recipe", "published", "--epochs", "1"),
+            *("--out", left.parent, *data),
+        )
         assert again.returncode == 0, again.stderr
         assert "test: digit" in again.stdout
         wrong = edge_adder("train", "--network", "wide", "--recipe", "published", *data)

@@ -1,0 +1,84 @@
+"""`map_ahead` gives what `map` gives, whatever is long and whatever fails."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from edge_adder.map_ahead import map_ahead
+
+
+def collect(results: Iterator[int]) -> tuple[list[int], str | None]:
+    """What came, and the message of the error that ended it."""
+    found = []
+    try:
+        found.extend(results)
+    except ValueError as error:
+        return found, str(error)
+    return found, None
+
+
+def double(item: int) -> int:
+    if item == 13:
+        raise ValueError("unlucky")
+    time.sleep(0.001 * (item % 3))
+    return 2 * item
+
+
+KINDS = {
+    "all short": lambda _: False,
+    "all long": lambda _: True,
+    "mixed": lambda item: item % 3 == 0,
+    "the first": lambda item: item == 0,
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("is_long", KINDS.values(), ids=KINDS)
+class TestLikeMap:
+    def test_in_order(self, workers: int, is_long: object) -> None:
+        assert list(map_ahead(double, iter(range(12)), workers, is_long=is_long)) == [
+            2 * item for item in range(12)
+        ]
+        assert list(map_ahead(double, [], workers, is_long=is_long)) == []
+
+    @pytest.mark.parametrize("first", [0, 9, 12, 13])
+    def test_a_failing_call_ends_it_in_its_place(
+        self, workers: int, is_long: object, first: int
+    ) -> None:
+        items = range(first, 20)
+        found = collect(map_ahead(double, items, workers, is_long=is_long))
+        assert found == ([2 * item for item in range(first, 13)], "unlucky")
+
+    def test_failing_items_end_it_after_the_results_before(
+        self, workers: int, is_long: object
+    ) -> None:
+        def items() -> Iterator[int]:
+            yield from range(7)
+            raise ValueError("no more")
+
+        found = collect(map_ahead(double, items(), workers, is_long=is_long))
+        assert found == ([0, 2, 4, 6, 8, 10, 12], "no more")
+
+
+def test_long_work_runs_at_once() -> None:
+    both = threading.Barrier(2, timeout=20)
+    assert len(list(map_ahead(lambda _: both.wait(), range(2), 2, is_long=lambda _: True))) == 2
+
+
+def test_it_is_at_most_as_many_items_ahead_as_there_are_workers() -> None:
+    taken = 0
+
+    def items() -> Iterator[int]:
+        nonlocal taken
+        while taken < 100:
+            taken += 1
+            yield taken
+
+    results = map_ahead(lambda item: item, items(), 3, is_long=lambda _: True)
+    for given in range(1, 20):
+        assert next(results) == given
+        assert taken <= given + 3
