@@ -200,7 +200,7 @@ def plot(facts: list[NetworkFacts], measured: dict[str, Any]) -> bytes:
         ylabel="wrong answers, % of 100,000 test pairs",
         title="Error against latency: lower left is better",
     )
-    ticks = [0.3, 0.5, 1, 2, 3, 5]
+    ticks = [0.3, 0.5, 1, 2, 3, 5, 10, 20]
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_yticks([], minor=True)
     axes.grid(alpha=0.3)

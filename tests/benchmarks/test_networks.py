@@ -79,9 +79,7 @@ def test_the_records_are_of_our_recipes() -> None:
 def test_a_measurement(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Two small networks, one of them from a run, through gate, clock, tables and plot."""
     two = {name: networks.NETWORKS[name] for name in ("edge", "scalar-concat")}
-    for name in list(networks.NETWORKS):
-        if name not in two:
-            monkeypatch.delitem(networks.NETWORKS, name)
+    monkeypatch.setattr(networks, "NETWORKS", two)
     weights = tmp_path / "weights"
     weights.mkdir()
     made = Checkpoint("scalar-concat", networks.create("scalar-concat").state_dict(), {}, {})
