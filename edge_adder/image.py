@@ -113,7 +113,7 @@ def are_ready(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
         bool (count,). One that is not ready at first sight may still be returned unchanged.
     """
     pixels = images.reshape(len(images), -1)
-    dark_border = pixels[:, _BORDER].sum(axis=1) <= _DARK_BORDER * len(_BORDER)
+    dark_border = pixels[:, _BORDER].sum(axis=1, dtype=np.uint16) <= _DARK_BORDER * len(_BORDER)
     has_ink = pixels.max(axis=1, initial=0) >= MIN_CONTRAST
     ready: NDArray[np.bool_] = dark_border & has_ink
     return ready

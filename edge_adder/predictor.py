@@ -7,7 +7,7 @@ import json
 import math
 import operator
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeGuard, final, overload
@@ -52,7 +52,13 @@ BUNDLED_MODEL = Path(__file__).parent / "models" / "default.onnx"
 """The model that `EdgeAdder()` runs."""
 
 BATCH_SIZE = 64
-"""Images for each run in `predict_many`: throughput is best at 64 to 128."""
+"""Images that `predict_many` reads ahead and runs together."""
+
+SLICE_SIZE = 256
+"""The same where the images are one array: nothing has to be read, and throughput is best here."""
+
+LARGE_BATCH = 32
+"""Images in a batch from which on it runs on a thread, while the answers before it are taken."""
 
 LARGE_FILE_BYTES = 2**15
 """Files above this are decoded on several threads. Pillow takes the interpreter's lock for most of
@@ -64,6 +70,7 @@ MAX_THREADS = 256
 _OUTPUTS = [DIGIT.name, SUM.name]
 _NUMBERS = tuple(np.array([number], dtype=np.int64) for number in range(DIGITS))
 _IMAGE_DTYPE, _NUMBER_DTYPE = np.dtype(IMAGE.dtype), np.dtype(NUMBER.dtype)
+_new_tuple = tuple.__new__  # of a named tuple, in a third of the time
 _ORT_TYPES = {"tensor(uint8)": "uint8", "tensor(int64)": "int64", "tensor(float)": "float32"}
 
 
@@ -79,7 +86,7 @@ class Outputs(NamedTuple):
     sum: NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen, it would take a microsecond more: a tenth of the network
 class Prediction:
     """The answer for one image and one number.
 
@@ -256,7 +263,7 @@ class EdgeAdder:
         numbers: int | Iterable[int],
         *,
         ink: Ink = "auto",
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         workers: int | None = None,
         on_error: Literal["raise"] = "raise",
     ) -> Iterator[Prediction]: ...
@@ -268,7 +275,7 @@ class EdgeAdder:
         numbers: int | Iterable[int],
         *,
         ink: Ink = "auto",
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         workers: int | None = None,
         on_error: Literal["return"],
     ) -> Iterator[Prediction | EdgeAdderError]: ...
@@ -279,22 +286,23 @@ class EdgeAdder:
         numbers: int | Iterable[int],
         *,
         ink: Ink = "auto",
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         workers: int | None = None,
         on_error: Literal["raise", "return"] = "raise",
     ) -> Iterator[Prediction | EdgeAdderError]:
         """Answer many images, in order, reading them as the answers are taken.
 
-        Large files are read ahead and decoded on threads of their own.
+        Large files are decoded and large batches run on threads, ahead of the answers.
 
         Args:
             images: Any iterable of what `predict` takes; an array (count, 28, 28) is one.
             numbers: One number for each image, or one number for all.
             ink: As in `predict`, for all.
-            batch_size: Images that are read ahead and run together. A model with a fixed batch
-                uses its own.
-            workers: Threads for large files, as many of which are read ahead; None for the cores
-                that this process may use.
+            batch_size: Images that are read and run together; None for 256 of an array's and 64
+                of any others. A model with a fixed batch uses its own.
+            workers: Threads, and how many large files and batches are ahead of the answers; with
+                one nothing is. None for the cores that this process may use, of which each batch
+                takes the `threads` of the model.
             on_error: ``return`` yields the error in the place of an image that cannot be used,
                 instead of raising it.
 
@@ -314,24 +322,31 @@ class EdgeAdder:
             raise InputError(f"ink must be one of {', '.join(INKS)}, got {ink!r}")
         if on_error not in ("raise", "return"):
             raise InputError(f"on_error must be 'raise' or 'return', got {on_error!r}")
-        if batch_size < 1:
-            raise InputError(f"batch_size must be 1 or more, got {batch_size!r}")
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"batch_size must be 1 or more, or None, got {batch_size!r}")
         if workers is not None and workers < 1:
             raise InputError(f"workers must be 1 or more, or None, got {workers!r}")
-        size = self._batch or batch_size
-        if _are_small_arrays(images):
-            batches = _slices_of(images, numbers, size)
-            return self._answers(batches, ink, raise_errors=on_error == "raise")
         if workers is None:
             workers = allowed_cores()
-        prepared = map_ahead(
-            lambda pair: _prepare_one(pair, ink),
-            _pairs(images, numbers),
-            workers,
-            is_long=lambda pair: _is_large(pair[0]),
+        if _are_small_arrays(images):
+            size = self._batch or batch_size or SLICE_SIZE
+            batches = _slices_of(images, numbers, size)
+        else:
+            size = self._batch or batch_size or BATCH_SIZE
+            prepared = map_ahead(
+                lambda pair: _prepare_one(pair, ink),
+                _pairs(images, numbers),
+                workers,
+                is_long=lambda pair: _is_large(pair[0]),
+            )
+            batches = _in_batches(prepared, size)
+        checked = map_ahead(
+            self._run_batch,
+            (batch.checked(ink) for batch in batches),
+            max(1, workers // self._threads),
+            is_long=lambda batch: batch.size == size >= LARGE_BATCH,  # not the rest at the end
         )
-        batches = _in_batches(prepared, size)
-        return self._answers(batches, ink, raise_errors=on_error == "raise")
+        return self._answers(checked, raise_errors=on_error == "raise")
 
     def run(self, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Outputs:
         """Run the network on arrays that keep the contract: no preparation, no copy.
@@ -346,43 +361,46 @@ class EdgeAdder:
         Raises:
             InputError: A dtype, a shape or a number is another.
         """
-        _check_array("images", images, _IMAGE_DTYPE, (1, IMAGE_SIDE, IMAGE_SIDE))
-        _check_array("numbers", numbers, _NUMBER_DTYPE, ())
+        if not _are_right(images, numbers):
+            _check_array("images", images, _IMAGE_DTYPE, (1, IMAGE_SIDE, IMAGE_SIDE))
+            _check_array("numbers", numbers, _NUMBER_DTYPE, ())
+            if len(images) != len(numbers):
+                raise InputError(
+                    f"expected as many numbers as images, got {len(numbers)} for {len(images)}"
+                )
         count = len(numbers)
-        if len(images) != count:
-            raise InputError(f"expected as many numbers as images, got {count} for {len(images)}")
         if count == 0:
             return Outputs(np.empty((0, DIGITS), np.float32), np.empty((0, SUMS), np.float32))
         if self._batch is not None and count != self._batch:
             raise InputError(f"this model takes batches of {self._batch}, got {count}")
-        lowest, highest = (numbers[0], numbers[0]) if count == 1 else (numbers.min(), numbers.max())
+        lowest = numbers.item() if count == 1 else numbers.min()
+        highest = lowest if count == 1 else numbers.max()
         if lowest < 0 or highest >= DIGITS:
             wrong = lowest if lowest < 0 else highest
             raise InputError(f"number must be an integer from 0 to {DIGITS - 1}, got {wrong}")
-        return Outputs(*self._session.run(_OUTPUTS, {IMAGE.name: images, NUMBER.name: numbers}))
-
-    def _answer(self, batch: _Batch, ink: Ink) -> Iterator[Prediction | EdgeAdderError]:
-        """The answer, or the error, for each image of a batch."""
-        errors = batch.check(ink)
-        good = [index for index in range(len(batch.images)) if index not in errors]
-        numbers = np.array([batch.numbers[index] for index in good], np.int64)
-        images = batch.images[good] if errors else batch.images
-        answers = _predictions(self._run_padded(images, numbers), numbers, self._provider)
-        if not errors:
-            return answers
-        return (errors.get(index) or next(answers) for index in range(len(batch.images)))
+        found = self._session.run(_OUTPUTS, {IMAGE.name: images, NUMBER.name: numbers})
+        return _new_tuple(Outputs, found)
 
     def _answers(
-        self, batches: Iterator[_Batch], ink: Ink, *, raise_errors: bool
+        self, done: Iterable[tuple[_Checked, Outputs]], *, raise_errors: bool
     ) -> Iterator[Prediction | EdgeAdderError]:
-        """The answers of every batch, one by one; a failure where it occurred."""
-        for batch in batches:
-            for answer in self._answer(batch, ink):
-                if raise_errors and isinstance(answer, EdgeAdderError):
-                    raise answer
-                yield answer
+        """The answers of every batch, one by one; an error in its place."""
+        for batch, outputs in done:
+            answers = _predictions(outputs, batch.numbers, self._provider)
+            if not batch.errors:
+                yield from answers
+            else:
+                for index in range(batch.size):
+                    error = batch.errors.get(index)
+                    if error is not None and raise_errors:
+                        raise error
+                    yield error or next(answers)
             if batch.failure is not None:
                 raise batch.failure
+
+    def _run_batch(self, batch: _Checked) -> tuple[_Checked, Outputs]:
+        """A batch with what the network answers to its images."""
+        return batch, self._run_padded(batch.images, batch.numbers)
 
     def _run_padded(self, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Outputs:
         """`run` with up to a batch of images, filled up where the model's batch is fixed."""
@@ -432,9 +450,12 @@ def _predictions(
     outputs: Outputs, numbers: NDArray[np.int64], provider: str
 ) -> Iterator[Prediction]:
     """`make_prediction` for each row of a batch, with numpy's share of it done at once."""
-    columns: list[Iterable[Any]] = [output.argmax(1).tolist() for output in outputs]
+    rows = np.arange(len(numbers))
+    best = [output.argmax(1) for output in outputs]
+    columns: list[Iterable[Any]] = [indices.tolist() for indices in best]
     columns += [
-        np.exp(np.minimum(output.max(1, initial=-np.inf), 0)).tolist() for output in outputs
+        np.exp(np.minimum(output[rows, indices], 0)).tolist()  # as in `_probability`
+        for output, indices in zip(outputs, best, strict=True)
     ]
     columns += [numbers.tolist(), itertools.repeat(provider), *outputs]
     return itertools.starmap(Prediction, zip(*columns, strict=False))
@@ -469,75 +490,107 @@ class _Batch:
 
     Attributes:
         images: uint8 (count, 1, 28, 28).
-        states: By image: `_UNSEEN` where it is the caller's array as it was, None where it is
-            prepared, or the error that came up.
         numbers: What to add, unchecked.
+        unseen: Indices of the images that are the caller's arrays as they were, not yet prepared.
+        errors: What came up, by index.
         failure: What the caller's iterables raised after the last image.
     """
 
     images: NDArray[np.uint8]
-    states: list[object]
     numbers: list[int]
+    unseen: Sequence[int]
+    errors: dict[int, EdgeAdderError]
     failure: Exception | None = None
 
-    def check(self, ink: Ink) -> dict[int, EdgeAdderError]:
-        """Prepare what is still as it was, and check the numbers; the errors by index."""
-        unseen = [index for index, state in enumerate(self.states) if state is _UNSEEN]
+    def checked(self, ink: Ink) -> _Checked:
+        """Prepare what is still as it was, and check the numbers."""
+        unseen, errors, count = self.unseen, self.errors, len(self.numbers)
         if unseen and ink != "dark":
             ready = are_ready(self.images[:, 0])
-            unseen = [index for index in unseen if not ready[index]]
-        errors = {i: s for i, s in enumerate(self.states) if isinstance(s, EdgeAdderError)}
+            unseen = [] if ready.all() else [index for index in unseen if not ready[index]]
         for index in unseen:
             try:
                 self.images[index, 0] = prepare_image(self.images[index, 0], ink=ink)
             except EdgeAdderError as error:
                 errors[index] = error
-        for index, number in enumerate(self.numbers):
-            if type(number) is not int or not 0 <= number < DIGITS:
+        if (
+            set(map(type, self.numbers)) != {int}
+            or not 0 <= min(self.numbers) <= max(self.numbers) < DIGITS
+        ):
+            for index, number in enumerate(self.numbers):
                 try:
                     self.numbers[index] = check_number(number)
                 except EdgeAdderError as error:
                     errors.setdefault(index, error)
-        return errors
+        if not errors:
+            numbers = np.array(self.numbers, np.int64)
+            return _Checked(self.images, numbers, errors, count, self.failure)
+        good = [index for index in range(count) if index not in errors]
+        numbers = np.array([self.numbers[index] for index in good], np.int64)
+        return _Checked(self.images[good], numbers, errors, count, self.failure)
 
 
-_UNSEEN = object()
+class _Checked(NamedTuple):
+    """A batch that can run.
+
+    Attributes:
+        images: uint8 (good, 1, 28, 28); those without an error.
+        numbers: int64 (good,); 0 to 9.
+        errors: By index in the whole batch.
+        size: Images in the whole batch.
+        failure: As in `_Batch`.
+    """
+
+    images: NDArray[np.uint8]
+    numbers: NDArray[np.int64]
+    errors: dict[int, EdgeAdderError]
+    size: int
+    failure: Exception | None
 
 
-def _prepare_one(
-    pair: tuple[ImageSource, int], ink: Ink
-) -> tuple[NDArray[np.uint8] | EdgeAdderError, object, int]:
-    """An image, what `_Batch.states` says of it, and its number."""
+def _prepare_one(pair: tuple[ImageSource, int], ink: Ink) -> _Prepared:
+    """An image, prepared unless that is quicker together with its batch."""
     source, number = pair
     if _is_small_array(source):
-        return source.copy(), _UNSEEN, number  # the caller may change it
+        return _Prepared(source.copy(), number, unseen=True)  # the caller may change it
     try:
-        return prepare_image(source, ink=ink), None, number
+        return _Prepared(prepare_image(source, ink=ink), number)
     except EdgeAdderError as error:
-        return error, error, number
+        return _Prepared(error, number)
 
 
-def _in_batches(
-    prepared: Iterator[tuple[NDArray[np.uint8] | EdgeAdderError, object, int]], size: int
-) -> Iterator[_Batch]:
+class _Prepared(NamedTuple):
+    """An image uint8 (28, 28), or what came up, and what to add to it."""
+
+    image: NDArray[np.uint8] | EdgeAdderError
+    number: int
+    unseen: bool = False
+
+
+def _in_batches(prepared: Iterator[_Prepared], size: int) -> Iterator[_Batch]:
     """Batches of what `_prepare_one` gives; an error of the iterator goes with the last."""
     more = True
     while more:
         images = np.zeros((size, 1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
-        batch = _Batch(images, [], [])
+        numbers: list[int] = []
+        unseen: list[int] = []
+        errors: dict[int, EdgeAdderError] = {}
+        failure: Exception | None = None
         try:
-            for index, (image, state, number) in enumerate(itertools.islice(prepared, size)):
-                batch.states.append(state)
-                batch.numbers.append(number)
-                if not isinstance(image, EdgeAdderError):
+            for index, (image, number, is_unseen) in enumerate(itertools.islice(prepared, size)):
+                numbers.append(number)
+                if is_unseen:
+                    unseen.append(index)
+                if isinstance(image, EdgeAdderError):
+                    errors[index] = image
+                else:
                     images[index, 0] = image
         except Exception as error:  # noqa: BLE001  raised after the answers before it
-            batch.failure = error
-        count = len(batch.states)
-        more = count == size and batch.failure is None
-        batch.images = images[:count]
-        if count or batch.failure is not None:
-            yield batch
+            failure = error
+        count = len(numbers)
+        more = count == size and failure is None
+        if count or failure is not None:
+            yield _Batch(images[:count], numbers, unseen, errors, failure)
 
 
 def _slices_of(
@@ -552,18 +605,16 @@ def _slices_of(
         failure: Exception | None = None
         try:
             chosen.extend(itertools.islice(each, len(part)))
+            last = start + size >= len(images)
+            if len(chosen) < len(part):
+                failure = _unequal("images")
+            elif last and not one_for_all and next(each, part) is not part:
+                failure = _unequal("numbers")
         except Exception as error:  # noqa: BLE001  raised after the answers before it
             failure = error
-        batch = _Batch(part[: len(chosen)], [_UNSEEN] * len(chosen), chosen, failure)
-        last = start + size >= len(images)
+        yield _Batch(part[: len(chosen)], chosen, range(len(chosen)), {}, failure)
         if failure is not None:
-            yield batch
             return
-        if len(chosen) < len(part) or (
-            last and not one_for_all and next(each, _UNSEEN) is not _UNSEEN
-        ):
-            batch.failure = _unequal("images" if len(chosen) < len(part) else "numbers")
-        yield batch
 
 
 def _unequal(more: str) -> InputError:
@@ -598,6 +649,21 @@ def _are_small_arrays(images: object) -> TypeGuard[NDArray[np.uint8]]:
         type(images) is np.ndarray
         and images.ndim == 3
         and (len(images) == 0 or _is_small_array(images[0]))
+    )
+
+
+def _are_right(images: object, numbers: object) -> bool:
+    """Whether arrays have the contract's dtypes and shapes, seen at once or not at all.
+
+    Of any others `_check_array` says what is wrong, or that nothing is.
+    """
+    return (
+        type(images) is np.ndarray
+        and type(numbers) is np.ndarray
+        and images.dtype is _IMAGE_DTYPE
+        and numbers.dtype is _NUMBER_DTYPE
+        and images.shape == (numbers.size, 1, IMAGE_SIDE, IMAGE_SIDE)
+        and numbers.ndim == 1
     )
 
 

@@ -20,7 +20,7 @@ from edge_adder.predictor import BUNDLED_MODEL, open_session
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 ROOT = Path(__file__).parents[2]
-TINY = Effort(calls=30, warm_up=2, run_seconds=0.001, runs=2, batches=(1, 4), starts=1)
+TINY = Effort(calls=30, warm_up=2, run_seconds=0.001, runs=2, batches=(1, 4), many=300, starts=1)
 
 
 @pytest.fixture(scope="module")

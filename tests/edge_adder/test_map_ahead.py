@@ -69,7 +69,29 @@ def test_long_work_runs_at_once() -> None:
     assert len(list(map_ahead(lambda _: both.wait(), range(2), 2, is_long=lambda _: True))) == 2
 
 
-def test_it_is_at_most_as_many_items_ahead_as_there_are_workers() -> None:
+def test_the_caller_works_where_it_would_wait() -> None:
+    mine = threading.current_thread()
+    busy = threading.Event()
+    seen: dict[int, threading.Thread] = {}
+
+    def work(item: int) -> int:
+        seen[item] = threading.current_thread()
+        if item == 0:  # the only other thread is kept busy until the caller has done the rest
+            busy.set()
+            while len(seen) < 4:
+                time.sleep(0.001)
+        return item
+
+    def items() -> Iterator[int]:
+        yield 0
+        assert busy.wait(20)
+        yield from range(1, 4)
+
+    assert list(map_ahead(work, items(), 2, is_long=lambda _: True)) == [0, 1, 2, 3]
+    assert [seen[item] is mine for item in range(4)] == [False, True, True, True]
+
+
+def test_it_is_at_most_twice_as_many_items_ahead_as_there_are_workers() -> None:
     taken = 0
 
     def items() -> Iterator[int]:
@@ -81,4 +103,4 @@ def test_it_is_at_most_as_many_items_ahead_as_there_are_workers() -> None:
     results = map_ahead(lambda item: item, items(), 3, is_long=lambda _: True)
     for given in range(1, 20):
         assert next(results) == given
-        assert taken <= given + 3
+        assert taken <= given + 6

@@ -8,7 +8,6 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,13 @@ from edge_adder import (
     prepare_image,
 )
 from edge_adder.contract import CONTRACT, IMPOSSIBLE_LOG_PROBABILITY
-from edge_adder.predictor import BUNDLED_MODEL, LARGE_FILE_BYTES, check_number
+from edge_adder.predictor import (
+    BUNDLED_MODEL,
+    LARGE_BATCH,
+    LARGE_FILE_BYTES,
+    SLICE_SIZE,
+    check_number,
+)
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SAMPLES = {"seven.png": 7, "three.png": 3, "four.png": 4, "five.jpg": 5}
@@ -134,8 +139,8 @@ class TestPredict:
         assert (prediction.number, prediction.provider) == (5, "cpu")
         assert prediction == adder.predict(seven, 5)
         assert prediction != adder.predict(seven, 6)
-        with pytest.raises(FrozenInstanceError):
-            prediction.digit = 1
+        with pytest.raises(AttributeError):
+            prediction.answer = 1
 
     def test_top_lists_are_ordered_and_start_with_the_answer(
         self, adder: EdgeAdder, seven: np.ndarray
@@ -256,7 +261,7 @@ class TestPredictMany:
     def test_wrong_options_are_refused_at_once(self, adder: EdgeAdder) -> None:
         with pytest.raises(InputError, match="on_error must be 'raise' or 'return', got 'skip'"):
             adder.predict_many([], 1, on_error="skip")
-        with pytest.raises(InputError, match="batch_size must be 1 or more, got 0"):
+        with pytest.raises(InputError, match="batch_size must be 1 or more, or None, got 0"):
             adder.predict_many([], 1, batch_size=0)
         with pytest.raises(InputError, match="workers must be 1 or more, or None, got 0"):
             adder.predict_many([], 1, workers=0)
@@ -332,7 +337,50 @@ class TestWorkers:
     ) -> None:
         monkeypatch.setattr(threading.Thread, "start", None)
         images = [seven, EXAMPLES / "seven.png", (EXAMPLES / "seven.png").read_bytes()] * 50
-        assert {a.digit for a in adder.predict_many(images, 1, workers=4)} == {7}
+        answers = adder.predict_many(images, 1, workers=4, batch_size=LARGE_BATCH - 1)
+        assert {a.digit for a in answers} == {7}
+        few = np.stack([seven] * (SLICE_SIZE - 1))
+        assert {a.digit for a in adder.predict_many(few, 1, workers=4)} == {7}
+
+    def test_whole_batches_run_on_threads_while_answers_are_taken(
+        self, adder: EdgeAdder, vectors: dict, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        threads = set()
+        run = EdgeAdder.run
+
+        def watched(self: EdgeAdder, *arrays: np.ndarray) -> object:
+            threads.add(threading.current_thread())
+            return run(self, *arrays)
+
+        monkeypatch.setattr(EdgeAdder, "run", watched)
+        images = np.resize(vectors["image"][:, 0], (3000, 28, 28))
+        numbers = np.arange(3000) % 10
+        ahead = list(adder.predict_many(images, numbers, workers=3))
+        assert len(threads - {threading.current_thread()}) == 2
+        threads.clear()
+        assert list(adder.predict_many(images, numbers, workers=1)) == ahead
+        assert threads == {threading.current_thread()}
+        two = EdgeAdder(threads=2)
+        assert len(list(two.predict_many(images, numbers, workers=2))) == 3000
+        assert threads == {threading.current_thread()}
+
+    def test_what_a_run_raises_comes_after_the_answers_before_it(
+        self, adder: EdgeAdder, seven: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = EdgeAdder.run
+
+        def failing(self: EdgeAdder, images: np.ndarray, numbers: np.ndarray) -> object:
+            if numbers[0] == 9:
+                raise RuntimeError("onnxruntime's")
+            return run(self, images, numbers)
+
+        monkeypatch.setattr(EdgeAdder, "run", failing)
+        images = np.stack([seven] * 6 * LARGE_BATCH)
+        numbers = np.repeat([1, 2, 3, 9, 4, 5], LARGE_BATCH)
+        answers = adder.predict_many(images, numbers, workers=3, batch_size=LARGE_BATCH)
+        assert len(list(itertools.islice(answers, 3 * LARGE_BATCH))) == 3 * LARGE_BATCH
+        with pytest.raises(RuntimeError, match="onnxruntime's"):
+            next(answers)
 
     @pytest.mark.parametrize("workers", [1, 2, 5])
     def test_large_and_small_files_keep_their_order(
