@@ -38,26 +38,22 @@ def bounds(results: dict[str, Any]) -> list[Bound]:
         results: Of a suite, as `benchmarks.suite.run_suite` returns them.
     """
     calls = results["bench"]["latency"]["calls"]
-    raw = calls["session_run"]["p50"]
-    throughput = results["bench"]["throughput"]
-    many, best = (throughput[name]["images_per_second"] for name in ("default", "best"))
+    many = results["bench"]["throughput"]["default"]["ratio"]
     peers = results["peers"]["batches"]["1"]
 
     def against_us(start: str, end: str = "") -> float | None:
         found = [
-            row["p50"]
+            row["ratio"]
             for name, row in peers.items()
             if name.startswith(start) and name.endswith(end)
         ]
-        return found[0] / peers["edge-adder"]["p50"] if found else None
+        return found[0] if found else None
 
-    array = calls["predict_array"]["p50"] / raw
+    run, array = (calls[name]["ratio"] for name in ("edge_adder_run", "predict_array"))
     return [
-        Bound(
-            "`EdgeAdder.run` / raw `session.run`", calls["edge_adder_run"]["p50"] / raw, "≤", 1.10
-        ),
+        Bound("`EdgeAdder.run` / raw `session.run`", run, "≤", 1.10),
         Bound("`predict` on a 28×28 array / raw `session.run`", array, "≤", 1.5),
-        Bound("`predict_many` over ready arrays / best throughput", many / best, "≥", 0.95),
+        Bound("`predict_many` over ready arrays / best throughput", many, "≥", 0.95),
         Bound("`predict_many` over PNG files / Pillow alone", results["files"]["ratio"], "≥", 0.8),
         Bound(
             "`edge-adder predict` / bare script, process", results["startup"]["ratio"], "≤", 1.15

@@ -10,23 +10,17 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from matplotlib.figure import Figure
-from PIL import Image
 
-from benchmarks.plots import png
+from benchmarks import plots
 from benchmarks.report import table
+from benchmarks.untrained import time_adders
 from edge_adder import EdgeAdder
-from edge_adder.bench import IDENTITY_MODEL, summarise, time_in_turn
 from edge_adder.environment import fingerprint
 from edge_adder.files import write_atomically
-from edge_adder.predictor import open_session
 from export import catalogue, networks, to_onnx
 from export import checkpoint as checkpoints
 from export.catalogue import NetworkFacts
@@ -34,7 +28,6 @@ from export.checkpoint import WEIGHTS_DIR
 from export.train import CHECKPOINT_FILE
 
 ROOT = Path(__file__).parent.parent
-SAMPLE = ROOT / "examples" / "seven.png"
 README, PLOT = ROOT / "README.md", ROOT / "docs" / "networks.png"
 MEASURED = WEIGHTS_DIR / catalogue.MEASURED_FILE
 MARKS = ("<!-- networks: made by python -m benchmarks.networks -->", "<!-- /networks -->")
@@ -56,7 +49,8 @@ def main(
         write_atomically(MEASURED, (json.dumps(measured, indent=2) + "\n").encode())
     measured = json.loads(MEASURED.read_text())
     facts = catalogue.catalogue()
-    write_atomically(PLOT, plot(facts, measured))
+    p50 = {name: row["p50_us"] for name, row in measured["networks"].items()}
+    write_atomically(PLOT, plots.networks(facts, p50 | {"identity": measured["floor_us"]}))
     tables = render(facts, measured)
     text = README.read_text()
     block = re.compile(f"{re.escape(MARKS[0])}.*{re.escape(MARKS[1])}", re.DOTALL)
@@ -76,7 +70,7 @@ def measure_networks(calls: int, runs: Path, data_dir: Path | None) -> dict[str,
     Returns:
         What stands in ``networks.json``: the machine, the p50 of an identity graph in
         microseconds, and for each network its weights' SHA-256, its file's size in bytes, what the
-        gate found and its p50 in microseconds.
+        gate found, its p50 in microseconds and how many times the identity graph's that is.
     """
     found: dict[str, dict[str, Any]] = {}
     adders = {}
@@ -97,26 +91,20 @@ def measure_networks(calls: int, runs: Path, data_dir: Path | None) -> dict[str,
                 ),
             }
             print(f"{name}: passed the gate", flush=True)
-    identity = open_session(IDENTITY_MODEL.read_bytes())
-    batch, number = np.asarray(Image.open(SAMPLE))[None, None], np.array([7])
-    inputs, outputs = {"image": batch, "number": number}, ["digit", "sum"]
-    timed: dict[str, Callable[[], object]] = {"identity": partial(identity.run, outputs, inputs)}
-    timed |= {name: partial(adder.run, batch, number) for name, adder in adders.items()}
-    times = time_in_turn(timed, calls, warm_up=100)
-    p50 = {name: summarise(values)["p50"] for name, values in times.items()}
+    timed = time_adders(adders, calls)
     for name, facts in found.items():
-        facts["p50_us"] = round(p50[name], 1)
+        facts["p50_us"] = round(timed[name]["p50"], 1)
+        facts["x_floor"] = round(timed[name]["ratio"], 2)
     return {
         "machine": fingerprint(),
         "calls": calls,
-        "floor_us": round(p50["identity"], 1),
+        "floor_us": round(timed["identity"]["p50"], 1),
         "networks": found,
     }
 
 
 def render(facts: list[NetworkFacts], measured: dict[str, Any]) -> str:
     """The tables of the README."""
-    floor = measured["floor_us"]
     head: tuple[str, ...] = (
         "network",
         "parameters",
@@ -140,7 +128,7 @@ def render(facts: list[NetworkFacts], measured: dict[str, Any]) -> str:
                 _percent(each.sum),
                 str(each.epochs),
                 f"{row['p50_us']:,.0f} µs",
-                f"{row['p50_us'] / floor:,.1f}",
+                f"{row['x_floor']:,.1f}",
                 f"{row['largest_difference']:.1e}",
                 str(row["changed_answers"]),
             )
@@ -167,46 +155,13 @@ def _how_it_was_measured(measured: dict[str, Any]) -> str:
     pairs = sorted({row["compared_pairs"] for row in measured["networks"].values()})
     return (
         "digit, sum: accuracy over 10,000 test images × 10 numbers. p50: of "
-        f"{measured['calls']:,} calls of `EdgeAdder.run`, batch 1, one thread, all in one run; "
+        f"{measured['calls']:,} calls of raw `session.run`, batch 1, one thread, all in one run; "
         f"floor: the same of an identity graph, {measured['floor_us']} µs. Largest difference "
         "from PyTorch in nats, and changed answers: of "
         f"{' or '.join(f'{count:,}' for count in pairs)} pairs, at batches of 1, 2 and 257. "
         f"{machine['cpu']}, {machine['allowed_cores']} shared cores, {machine['python']}, "
         f"onnxruntime {machine['packages']['onnxruntime']}."
     )
-
-
-def plot(facts: list[NetworkFacts], measured: dict[str, Any]) -> bytes:
-    """Test error against latency as PNG: a dot for the digit, a ring for the sum."""
-    figure = Figure(figsize=(8, 4.8), layout="constrained")
-    axes = figure.subplots()
-    for each in facts:
-        x = measured["networks"][each.name]["p50_us"]
-        digit, total = (100 * (1 - (value or 0)) for value in (each.digit, each.sum))
-        colour = "tab:red" if each.name == networks.DEFAULT else "tab:blue"
-        axes.plot([x, x], [digit, total], color=colour, linewidth=1, alpha=0.5)
-        axes.plot(x, total, "o", color=colour, markersize=9, fillstyle="none")
-        axes.plot(x, digit, "o", color=colour, markersize=5)
-        axes.annotate(
-            each.name, (x, max(digit, total)), (0, 9), textcoords="offset points", ha="center"
-        )
-    axes.axvline(measured["floor_us"], color="tab:grey", linestyle=":", label="identity graph")
-    axes.plot([], [], "o", color="tab:grey", markersize=5, label="digit")
-    axes.plot([], [], "o", color="tab:grey", markersize=9, fillstyle="none", label="sum")
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlabel="p50 of one image, one thread, µs",
-        ylabel="wrong answers, % of 100,000 test pairs",
-        title="Error against latency: lower left is better",
-    )
-    ticks = [0.3, 0.5, 1, 2, 3, 5, 10, 20]
-    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_yticks([], minor=True)
-    axes.grid(alpha=0.3)
-    axes.margins(0.12)
-    axes.legend()
-    return png(figure)
 
 
 def _percent(fraction: float | None) -> str:

@@ -20,7 +20,7 @@ import typer
 from numpy.typing import NDArray
 
 from edge_adder import EdgeAdder
-from edge_adder.bench import bundled_vectors, summarise, time_in_turn
+from edge_adder.bench import bundled_vectors, ratio, summarise, time_in_turn
 from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
 from edge_adder.errors import CheckpointError
 from export import checkpoint as checkpoints
@@ -78,7 +78,10 @@ def compare_peers(adder: EdgeAdder, network: Network, calls: int) -> dict[str, A
             count = calls if size == 1 else max(20, calls // 10)
             with torch.inference_mode():
                 times = time_in_turn(ready, count, warm_up=max(10, count // 20))
-            batches[str(size)] = {name: summarise(values) for name, values in times.items()}
+            batches[str(size)] = {
+                name: summarise(values) | {"ratio": ratio(values, times["edge-adder"])}
+                for name, values in times.items()
+            }
     finally:
         torch.set_num_threads(before)
     return {"threads": adder.threads, "batches": batches, "absent": absent}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from edge_adder.bench_report import CALLS
+from export.catalogue import NetworkFacts, catalogue
+from export.networks import DEFAULT
 
 _STAGES = {
     "predict_array": ("session_run", "result"),
@@ -31,6 +34,9 @@ def suite(results: dict[str, Any], times: dict[str, NDArray[np.int64]]) -> dict[
         "throughput.png": throughput(results["bench"]["throughput"]),
         "stages.png": stages(results["bench"]["latency"]["calls"]),
         "peers.png": peers(results["peers"]),
+        "networks.png": networks(
+            catalogue(), {name: row["p50"] for name, row in results["networks"].items()}
+        ),
     }
 
 
@@ -136,6 +142,44 @@ def peers(found: dict[str, Any]) -> bytes:
             axes.text(value, index, f" {value:,.0f}", va="center", fontsize=8)
         axes.set(xscale="log", xlabel="µs, p50", title=f"batch {size}")
         axes.margins(x=0.25)
+    return png(figure)
+
+
+def networks(facts: list[NetworkFacts], p50: Mapping[str, float]) -> bytes:
+    """Test error against latency: a dot for the digit, a ring for the sum.
+
+    Args:
+        facts: Of the networks to show.
+        p50: Microseconds by network; ``identity`` is the floor.
+    """
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    axes = figure.subplots()
+    for each in facts:
+        x = p50[each.name]
+        digit, total = (100 * (1 - (value or 0)) for value in (each.digit, each.sum))
+        colour = "tab:red" if each.name == DEFAULT else "tab:blue"
+        axes.plot([x, x], [digit, total], color=colour, linewidth=1, alpha=0.5)
+        axes.plot(x, total, "o", color=colour, markersize=9, fillstyle="none")
+        axes.plot(x, digit, "o", color=colour, markersize=5)
+        axes.annotate(
+            each.name, (x, max(digit, total)), (0, 9), textcoords="offset points", ha="center"
+        )
+    axes.axvline(p50["identity"], color="tab:grey", linestyle=":", label="identity graph")
+    axes.plot([], [], "o", color="tab:grey", markersize=5, label="digit")
+    axes.plot([], [], "o", color="tab:grey", markersize=9, fillstyle="none", label="sum")
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="p50 of one image, one thread, µs",
+        ylabel="wrong answers, % of 100,000 test pairs",
+        title="Error against latency: lower left is better",
+    )
+    ticks = [0.3, 0.5, 1, 2, 3, 5, 10, 20]
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_yticks([], minor=True)
+    axes.grid(alpha=0.3)
+    axes.margins(0.12)
+    axes.legend()
     return png(figure)
 
 

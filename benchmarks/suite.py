@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import files, parity_matrix, peers, plots, scenarios, startup
+from benchmarks import files, parity_matrix, peers, plots, scenarios, startup, untrained
 from benchmarks.report import render
 from edge_adder import EdgeAdder
 from edge_adder import bench as device
@@ -44,8 +44,9 @@ def run_suite(
 
     Returns:
         What stands in ``results.json``: ``images``, what they are; ``bench`` as docs/bench.md
-        describes it; ``files``, ``startup``, ``peers``, ``scenarios`` and ``parity_matrix`` as the
-        modules of these names return them; ``passed``, whether parity holds everywhere.
+        describes it; ``networks`` as `benchmarks.untrained.time_adders` returns it; ``files``,
+        ``startup``, ``peers``, ``scenarios`` and ``parity_matrix`` as the modules of these names
+        return them; ``passed``, whether parity holds everywhere.
 
     Raises:
         InputError: The bundled model is not that of the committed checkpoint.
@@ -69,6 +70,8 @@ def run_suite(
     results["startup"] = startup.measure(3 if quick else 20)
     progress("peers")
     results["peers"] = peers.compare_peers(adder, network, 300 if quick else 10_000)
+    progress("all networks")
+    results["networks"] = untrained.time_adders(untrained.registered(), 200 if quick else 3_000)
     progress("scenarios")
     results["scenarios"] = scenarios.run_scenarios(adder, 0.3 if quick else 5.0)
     progress("parity matrix")

@@ -5,6 +5,8 @@ Every choice that decides a figure:
 - One image at a time is timed on the `EdgeAdder` itself, call by call, with `time.perf_counter_ns`.
   All kinds of call run in turn in blocks of `BLOCK`, so that a slow moment of the machine meets
   them all and their ratios hold. Nothing is removed; the garbage collector runs as it always does.
+- A ratio of two kinds of call is the median, over all turns, of the ratio of their medians in one
+  turn: a clock speed that changes from second to second changes both.
 - Warm-up calls come first, are not counted, and their number is in the result.
 - A percentile needs `TAIL` calls beyond it; where there are fewer it is invalid, not a number.
 - The floor is the same call on a graph that returns its inputs: what Python and onnxruntime cost
@@ -151,7 +153,10 @@ def bench(
             "unit": "us",
             "warm_up": effort.warm_up,
             "clock": _clock_us(),
-            "calls": {name: summarise(values) for name, values in times.items()},
+            "calls": {
+                name: summarise(values) | {"ratio": ratio(values, times["session_run"])}
+                for name, values in times.items()
+            },
         },
         "throughput": rates,
         "cold_start": starts,
@@ -190,7 +195,7 @@ def latency(
         "edge_adder_run": lambda: adder.run(batch, numbers),
         "decode": lambda: decode(png).load(),
         "prepare": lambda: prepare_image(opened),
-        "result": lambda: make_prediction(7, answer.digit[0], answer.sum[0], adder.provider),
+        "result": lambda: make_prediction(7, answer, adder.provider),
         "predict_array": lambda: adder.predict(image, 7),
         "predict_png": lambda: adder.predict(png, 7),
     }
@@ -247,6 +252,23 @@ def summarise(times_ns: NDArray[np.int64]) -> dict[str, Any]:
     return result
 
 
+def ratio(times: NDArray[np.int64], reference: NDArray[np.int64]) -> float:
+    """How many times as long one kind of call takes as another that was timed in turn with it.
+
+    Args:
+        times: int64 (count,), of `time_in_turn`.
+        reference: int64 (count,), of the same.
+
+    Returns:
+        The median, over the blocks, of the ratio of the two medians in a block.
+    """
+    ratios = [
+        np.median(times[start : start + BLOCK]) / np.median(reference[start : start + BLOCK])
+        for start in range(0, len(times), BLOCK)
+    ]
+    return float(np.median(ratios))
+
+
 def throughput(adder: EdgeAdder, images: NDArray[np.uint8], effort: Effort) -> dict[str, Any]:
     """Images in a second, over batch sizes and threads, and of `EdgeAdder.predict_many`.
 
@@ -258,7 +280,8 @@ def throughput(adder: EdgeAdder, images: NDArray[np.uint8], effort: Effort) -> d
     Returns:
         ``pairs``: batch, threads and images_per_second of each; ``best``: one of them; ``default``:
         images_per_second of `EdgeAdder.predict_many`, as it is without options, over an array of
-        ready images; each answer is taken and dropped.
+        ready images, each answer taken and dropped, and its ratio to the best pair, the median over
+        the runs.
     """
     sizes = effort.batches if adder.batch is None else (adder.batch,)
     threads = sorted({1, *_doublings(min(allowed_cores(), MAX_THREADS)), adder.threads})
@@ -276,13 +299,21 @@ def throughput(adder: EdgeAdder, images: NDArray[np.uint8], effort: Effort) -> d
         for key, (job, size) in jobs.items():
             rates[key].append(size / _seconds_each(job, effort.run_seconds))
     medians = {key: float(np.median(values)) for key, values in rates.items()}
-    default = medians.pop((0, 0))
+    del medians[0, 0]
     pairs = [
         {"batch": batch, "threads": count, "images_per_second": rate}
         for (batch, count), rate in medians.items()
     ]
-    best = max(pairs, key=lambda pair: pair["images_per_second"])
-    return {"pairs": pairs, "best": best, "default": {"images_per_second": default}}
+    fastest = max(medians, key=lambda key: medians[key])
+    default, most = np.array(rates[0, 0]), np.array(rates[fastest])
+    return {
+        "pairs": pairs,
+        "best": next(pair for pair in pairs if (pair["batch"], pair["threads"]) == fastest),
+        "default": {
+            "images_per_second": float(np.median(default)),
+            "ratio": float(np.median(default / most)),
+        },
+    }
 
 
 def _seconds_each(job: Callable[[], object], seconds: float) -> float:

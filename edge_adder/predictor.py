@@ -97,8 +97,6 @@ class Prediction:
         sum_probability: Of that sum, 0 to 1.
         number: The number that was added.
         provider: The execution provider that computed it, ``cpu`` or ``cuda``.
-        digit_log_probabilities: float32 (10,); of each digit.
-        sum_log_probabilities: float32 (19,); of each sum.
     """
 
     digit: int
@@ -107,8 +105,20 @@ class Prediction:
     sum_probability: float
     number: int
     provider: str
-    digit_log_probabilities: NDArray[np.float32] = field(repr=False, compare=False)
-    sum_log_probabilities: NDArray[np.float32] = field(repr=False, compare=False)
+    _outputs: Outputs = field(repr=False, compare=False)  # of its whole batch
+    _row: int = field(repr=False, compare=False)
+
+    @property
+    def digit_log_probabilities(self) -> NDArray[np.float32]:
+        """float32 (10,); of each digit."""
+        row: NDArray[np.float32] = self._outputs.digit[self._row]
+        return row
+
+    @property
+    def sum_log_probabilities(self) -> NDArray[np.float32]:
+        """float32 (19,); of each sum."""
+        row: NDArray[np.float32] = self._outputs.sum[self._row]
+        return row
 
     def top_digits(self, count: int) -> list[tuple[int, float]]:
         """The `count` most probable digits with their probabilities, best first."""
@@ -249,12 +259,13 @@ class EdgeAdder:
         number = check_number(number)
         prepared = prepare_image(image, ink=ink)[None, None]
         if self._batch is None:
-            digits, sums = self._session.run(
+            found = self._session.run(
                 _OUTPUTS, {IMAGE.name: prepared, NUMBER.name: _NUMBERS[number]}
             )
+            outputs = _new_tuple(Outputs, found)
         else:
-            digits, sums = self._run_padded(prepared, _NUMBERS[number])
-        return make_prediction(number, digits[0], sums[0], self._provider)
+            outputs = self._run_padded(prepared, _NUMBERS[number])
+        return make_prediction(number, outputs, self._provider)
 
     @overload
     def predict_many(
@@ -429,20 +440,19 @@ def check_number(number: object) -> int:
     raise InputError(f"number must be an integer from 0 to {DIGITS - 1}, got {number!r}")
 
 
-def make_prediction(
-    number: int, digits: NDArray[np.float32], sums: NDArray[np.float32], provider: str
-) -> Prediction:
-    """The answer for one image, from the log-probabilities of digits (10,) and sums (19,)."""
+def make_prediction(number: int, outputs: Outputs, provider: str) -> Prediction:
+    """The answer for the first image of a batch."""
+    digits, sums = outputs.digit[0], outputs.sum[0]
     digit, total = int(digits.argmax()), int(sums.argmax())
     return Prediction(
-        digit=digit,
-        sum=total,
-        digit_probability=_probability(digits[digit]),
-        sum_probability=_probability(sums[total]),
-        number=number,
-        provider=provider,
-        digit_log_probabilities=digits,
-        sum_log_probabilities=sums,
+        digit,
+        total,
+        _probability(digits[digit]),
+        _probability(sums[total]),
+        number,
+        provider,
+        outputs,
+        0,
     )
 
 
@@ -450,14 +460,15 @@ def _predictions(
     outputs: Outputs, numbers: NDArray[np.int64], provider: str
 ) -> Iterator[Prediction]:
     """`make_prediction` for each row of a batch, with numpy's share of it done at once."""
-    rows = np.arange(len(numbers))
+    rows = range(len(numbers))
+    every = np.arange(len(numbers))
     best = [output.argmax(1) for output in outputs]
     columns: list[Iterable[Any]] = [indices.tolist() for indices in best]
     columns += [
-        np.exp(np.minimum(output[rows, indices], 0)).tolist()  # as in `_probability`
+        np.exp(np.minimum(output[every, indices], 0)).tolist()  # as in `_probability`
         for output, indices in zip(outputs, best, strict=True)
     ]
-    columns += [numbers.tolist(), itertools.repeat(provider), *outputs]
+    columns += [numbers.tolist(), itertools.repeat(provider), itertools.repeat(outputs), rows]
     return itertools.starmap(Prediction, zip(*columns, strict=False))
 
 

@@ -23,6 +23,7 @@ from edge_adder import EdgeAdder, cli
 from edge_adder.bench import bundled_vectors, load_vectors
 from edge_adder.errors import CheckpointError
 from export import checkpoint as checkpoints
+from export import networks
 from export.networks.parts import Network
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +55,7 @@ def results(folder: Path) -> dict:
 class TestTheFolder:
     def test_results_report_and_pictures(self, folder: Path, results: dict) -> None:
         names = {path.name for path in folder.iterdir()} - {"parity"}
-        pictures = {"latency.png", "stages.png", "throughput.png", "peers.png"}
+        pictures = {"latency.png", "stages.png", "throughput.png", "peers.png", "networks.png"}
         assert names == {"results.json", "report.md"} | pictures
         report = (folder / "report.md").read_text()
         assert report == render(results)
@@ -76,7 +77,7 @@ class TestTheFolder:
         suite.publish(folder)
         text = (tmp_path / "RESULTS.md").read_text()
         linked = re.findall(r"\]\(([^)]+\.png)\)", text)
-        assert len(linked) == 4
+        assert len(linked) == 5
         assert all((tmp_path / name).is_file() for name in linked)
         assert (tmp_path / "results" / "results.json").is_file()
 
@@ -110,11 +111,18 @@ class TestBounds:
     def test_each_ratio_is_of_the_figures_that_it_names(self, results: dict) -> None:
         found = {bound.what: bound.ratio for bound in bounds(results)}
         calls = results["bench"]["latency"]["calls"]
-        raw = calls["session_run"]["p50"]
-        assert found["`EdgeAdder.run` / raw `session.run`"] == calls["edge_adder_run"]["p50"] / raw
+        assert calls["session_run"]["ratio"] == 1
+        assert found["`EdgeAdder.run` / raw `session.run`"] == calls["edge_adder_run"]["ratio"]
         rows = results["peers"]["batches"]["1"]
-        (eager,) = (row["p50"] for name, row in rows.items() if name.endswith("eager"))
-        assert found["PyTorch eager / `EdgeAdder.run`"] == eager / rows["edge-adder"]["p50"]
+        assert rows["edge-adder"]["ratio"] == 1
+        (eager,) = (row for name, row in rows.items() if name.endswith("eager"))
+        assert found["PyTorch eager / `EdgeAdder.run`"] == eager["ratio"] > 1
+        assert eager["ratio"] == pytest.approx(eager["p50"] / rows["edge-adder"]["p50"], rel=0.8)
+
+    def test_all_networks_are_timed_against_the_floor(self, results: dict) -> None:
+        assert list(results["networks"]) == ["identity", *networks.NETWORKS]
+        assert results["networks"]["identity"]["ratio"] == 1
+        assert results["networks"]["wide"]["ratio"] > results["networks"]["edge"]["ratio"] > 1
 
     def test_an_absent_peer_is_not_measured(self, results: dict) -> None:
         without = json.loads(json.dumps(results))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edge_adder import EdgeAdder, Outputs, bench
-from edge_adder.bench import BLOCK, Effort, load_vectors, parity, summarise, time_in_turn
+from edge_adder.bench import BLOCK, Effort, load_vectors, parity, ratio, summarise, time_in_turn
 from edge_adder.bench_report import CALLS, report
 from edge_adder.errors import InputError
 from edge_adder.predictor import BUNDLED_MODEL, open_session
@@ -74,6 +74,13 @@ class TestTurns:
         assert order == expected
         assert {len(values) for values in times.values()} == {BLOCK + 3}
 
+    def test_a_ratio_is_of_what_ran_in_the_same_turn(self) -> None:
+        reference = np.repeat([1000, 3000, 2000], BLOCK)  # the clock's speed changes
+        assert ratio(2 * reference, reference) == 2
+        doubled = np.repeat([2000, 6000, 50_000], BLOCK)  # and something else came in between
+        assert ratio(doubled, reference) == 2
+        assert ratio(np.array([30, 10, 20]), np.array([10, 10, 90])) == 2
+
     def test_what_is_timed_is_the_call(self) -> None:
         times = time_in_turn({"nap": lambda: time.sleep(0.002)}, count=5, warm_up=0)
         assert (times["nap"] >= 2_000_000).all()
@@ -105,6 +112,7 @@ class TestTheResult:
         rates = [pair["images_per_second"] for pair in pairs]
         assert result["throughput"]["best"]["images_per_second"] == max(rates) > 0
         assert result["throughput"]["default"]["images_per_second"] > 0
+        assert 0.01 < result["throughput"]["default"]["ratio"] < 10
 
     def test_cold_start_has_stages_that_fill_the_process(self, result: dict) -> None:
         start = result["cold_start"]
