@@ -2,8 +2,7 @@
 
 LoadGen issues the queries, keeps the clock and decides what is valid; `EdgeAdder.run` answers. The
 scenarios are those of MLPerf Inference, the model and the data are not: these are no MLPerf
-results. A sample is one of the drawn digits of the
-stored parity vectors.
+results. A sample is one of the drawn digits of the stored parity vectors.
 """
 
 from __future__ import annotations
@@ -11,13 +10,14 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from edge_adder import EdgeAdder
-from edge_adder.bench import bundled_vectors
+from edge_adder.bench import bundled_vectors, time_in_turn
 from edge_adder.contract import IMAGE, NUMBER
 from edge_adder.predictor import BATCH_SIZE
 
@@ -48,16 +48,16 @@ def run_scenarios(adder: EdgeAdder, seconds: float) -> dict[str, dict[str, Any]]
         return None
     target = _Target(adder)
     single = target.run(
-        "SingleStream", seconds, single_stream_expected_latency_ns=target.expected_ns
+        "SingleStream", seconds, single_stream_expected_latency_ns=target.shortest_ns(1)
     )
     multi = target.run(
         "MultiStream",
         seconds,
         multi_stream_samples_per_query=MULTI_STREAM_SAMPLES,
-        multi_stream_expected_latency_ns=MULTI_STREAM_SAMPLES * target.expected_ns,
+        multi_stream_expected_latency_ns=target.shortest_ns(MULTI_STREAM_SAMPLES),
     )
     peak, server = target.find_server_rate(seconds)
-    expected = 1e9 / target.expected_ns
+    expected = 1e9 / target.shortest_ns(1)
     while True:  # LoadGen wants to know the rate before it has measured it
         offline = target.run("Offline", seconds, offline_expected_qps=expected)
         if offline["result_min_duration_met"]:
@@ -98,7 +98,11 @@ class _Target:
     def __init__(self, adder: EdgeAdder) -> None:
         vectors = bundled_vectors()
         self.adder, self.images, self.numbers = adder, vectors[IMAGE.name], vectors[NUMBER.name]
-        self.expected_ns = 100_000
+
+    def shortest_ns(self, size: int) -> int:
+        """Least time of a batch: LoadGen makes its queries beforehand, and must not run out."""
+        call = partial(self.adder.run, self.images[:size], self.numbers[:size])
+        return int(time_in_turn({"run": call}, 200, warm_up=20)["run"].min())
 
     def run(self, scenario: str, seconds: float, **settings: object) -> dict[str, Any]:
         """LoadGen's results of one run, by the names in its log."""
@@ -141,7 +145,7 @@ class _Target:
         """
         holds, fails = 0.0, float("inf")
         best: dict[str, Any] = {}
-        rate = 0.25e9 / self.expected_ns
+        rate = 0.25e9 / self.shortest_ns(1)
         while True:
             found = self.run(
                 "Server",

@@ -16,6 +16,7 @@ import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -424,7 +425,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
     if hasattr(signal, "SIGPIPE"):  # end quietly when the reader, such as head, has enough
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
-        code = app(args=arguments, prog_name="edge-adder", standalone_mode=False)
+        with _only(arguments[0]):
+            code = app(args=arguments, prog_name="edge-adder", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()  # a full disk shows here, not in a traceback at the end
     except (KeyboardInterrupt, typer.Abort):
@@ -432,6 +434,18 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except Exception as error:  # noqa: BLE001  one line, whatever happened
         code = _report(error, arguments, debug)
     sys.exit(int(code or 0))
+
+
+@contextlib.contextmanager
+def _only(name: str) -> Iterator[None]:
+    """Leave out all commands but the one of this name: building all takes 10 ms."""
+    every = app.registered_commands
+    named = [info for info in every if info.callback and info.callback.__name__ == name]
+    app.registered_commands = named or every
+    try:
+        yield
+    finally:
+        app.registered_commands = every
 
 
 def _report(error: Exception, arguments: list[str], debug: bool) -> int:

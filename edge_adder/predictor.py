@@ -495,8 +495,7 @@ def _pairs(
         yield image, number  # type: ignore[misc]
 
 
-@dataclass(slots=True)
-class _Batch:
+class _Batch(NamedTuple):
     """Images that run together.
 
     Attributes:

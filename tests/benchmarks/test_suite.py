@@ -174,7 +174,8 @@ class TestScenarios:
         assert found["SingleStream"]["queries"] >= 100
         assert found["SingleStream"]["early_stopping_p90_us"] > 1
         assert found["MultiStream"]["p99_us"] > found["SingleStream"]["p90_us"] / 4
-        assert found["Offline"]["valid"]
+        for scenario in ("SingleStream", "MultiStream", "Offline"):
+            assert found[scenario]["valid"], scenario
         assert found["Offline"]["samples_per_second"] > 100
         assert found["Server"]["samples_per_second"] < found["Offline"]["samples_per_second"] * 10
 
