@@ -8,7 +8,6 @@ tables into README.md, between the marks. Accuracies are those that each trainin
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks import plots
-from benchmarks.report import table
+from benchmarks.report import renew_block, table
 from benchmarks.untrained import time_adders
 from edge_adder import EdgeAdder
 from edge_adder.environment import fingerprint
@@ -30,7 +29,6 @@ from export.train import CHECKPOINT_FILE
 ROOT = Path(__file__).parent.parent
 README, PLOT = ROOT / "README.md", ROOT / "docs" / "networks.png"
 MEASURED = WEIGHTS_DIR / catalogue.MEASURED_FILE
-MARKS = ("<!-- networks: made by python -m benchmarks.networks -->", "<!-- /networks -->")
 
 
 def main(
@@ -52,10 +50,7 @@ def main(
     p50 = {name: row["p50_us"] for name, row in measured["networks"].items()}
     write_atomically(PLOT, plots.networks(facts, p50 | {"identity": measured["floor_us"]}))
     tables = render(facts, measured)
-    text = README.read_text()
-    block = re.compile(f"{re.escape(MARKS[0])}.*{re.escape(MARKS[1])}", re.DOTALL)
-    renewed = block.sub(lambda _: f"{MARKS[0]}\n{tables}\n{MARKS[1]}", text)
-    write_atomically(README, renewed.encode())
+    renew_block(README, "networks", tables)
     print(tables)
 
 

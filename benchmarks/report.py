@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.bounds import bounds
 from edge_adder.bench_report import report as device_report
+from edge_adder.errors import InputError
+from edge_adder.files import write_atomically
 from export.verify import BOUND
 
 
@@ -22,18 +26,7 @@ def render(results: dict[str, Any], *, pictures: str = "") -> str:
         "Made by `python -m benchmarks`; nothing here is written by hand. Ratios are of one run; "
         "absolute figures are of the machine that the first table names.",
         "## Bounds",
-        table(
-            ("ratio", "measured", "bound", "verdict"),
-            [
-                (
-                    b.what,
-                    "" if b.ratio is None else f"{b.ratio:.2f}",
-                    f"{b.sign} {b.limit:g}",
-                    b.verdict,
-                )
-                for b in bounds(results)
-            ],
-        ),
+        bounds_table(results),
         "## On the device: `edge-adder bench`",
         f"```\n{device_report(results['bench'])}\n```",
         f"![Latency of every call]({pictures}latency.png)",
@@ -53,6 +46,24 @@ def render(results: dict[str, Any], *, pictures: str = "") -> str:
         *_parity_matrix(results["parity_matrix"], results["images"]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def bounds_table(results: dict[str, Any]) -> str:
+    """Every bound with its verdict."""
+    rows = [
+        (b.what, "" if b.ratio is None else f"{b.ratio:.2f}", f"{b.sign} {b.limit:g}", b.verdict)
+        for b in bounds(results)
+    ]
+    return table(("ratio", "measured", "bound", "verdict"), rows)
+
+
+def renew_block(document: Path, name: str, content: str) -> None:
+    """Replace what a document has between ``<!-- NAME: … -->`` and ``<!-- /NAME -->``."""
+    block = re.compile(f"(<!-- {name}: [^>]*-->\n).*(\n<!-- /{name} -->)", re.DOTALL)
+    renewed, count = block.subn(lambda m: m[1] + content + m[2], document.read_text())
+    if count != 1:
+        raise InputError(f"{document} has {count} blocks {name!r}, expected one")
+    write_atomically(document, renewed.encode())
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

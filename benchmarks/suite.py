@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import files, parity_matrix, peers, plots, scenarios, startup, untrained
-from benchmarks.report import render
+from benchmarks.report import bounds_table, render, renew_block
 from edge_adder import EdgeAdder
 from edge_adder import bench as device
 from edge_adder.contract import IMAGE
@@ -24,6 +24,8 @@ from export.data import load_mnist
 
 RESULTS_MD = Path(__file__).parent / "RESULTS.md"
 """The committed report; its pictures and results lie in ``results`` beside it."""
+
+README = Path(__file__).parent.parent / "README.md"
 
 
 def run_suite(
@@ -92,13 +94,14 @@ def run_suite(
 
 
 def publish(out: Path) -> None:
-    """Make the report in `out` the committed one."""
+    """Make the report in `out` the committed one, and the README's bounds its own."""
     folder = RESULTS_MD.with_name("results")
     make_folder(folder)
     for path in [*out.glob("*.png"), out / "results.json"]:
         shutil.copyfile(path, folder / path.name)
     results = json.loads((out / "results.json").read_text())
     write_atomically(RESULTS_MD, render(results, pictures="results/").encode())
+    renew_block(README, "bounds", bounds_table(results))
 
 
 def _images(data_dir: Path | None) -> tuple[NDArray[np.uint8], str]:

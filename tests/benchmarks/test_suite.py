@@ -18,10 +18,10 @@ pytest.importorskip("torch", reason="the workshop needs the extra `export`")
 
 from benchmarks import files, parity_matrix, peers, scenarios, suite
 from benchmarks.bounds import Bound, bounds
-from benchmarks.report import render
+from benchmarks.report import bounds_table, render, renew_block
 from edge_adder import EdgeAdder, cli
 from edge_adder.bench import bundled_vectors, load_vectors
-from edge_adder.errors import CheckpointError
+from edge_adder.errors import CheckpointError, InputError
 from export import checkpoint as checkpoints
 from export import networks
 from export.networks.parts import Network
@@ -74,7 +74,13 @@ class TestTheFolder:
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(suite, "RESULTS_MD", tmp_path / "RESULTS.md")
+        monkeypatch.setattr(suite, "README", tmp_path / "README.md")
+        (tmp_path / "README.md").write_text("a\n<!-- bounds: b -->\nold\n<!-- /bounds -->\nc")
         suite.publish(folder)
+        table = bounds_table(json.loads((folder / "results.json").read_text()))
+        assert (tmp_path / "README.md").read_text() == (
+            f"a\n<!-- bounds: b -->\n{table}\n<!-- /bounds -->\nc"
+        )
         text = (tmp_path / "RESULTS.md").read_text()
         linked = re.findall(r"\]\(([^)]+\.png)\)", text)
         assert len(linked) == 5
@@ -98,6 +104,25 @@ def test_the_command_line_runs_it(
     assert ended.value.code == 0
     assert (asked["out"], asked["quick"]) == (tmp_path / "s", True)
     assert capsys.readouterr().out == f"{tmp_path / 's' / 'report.md'}\n"
+
+
+class TestTheCommittedReport:
+    def test_it_is_made_of_the_committed_results(self) -> None:
+        results = json.loads((suite.RESULTS_MD.parent / "results" / "results.json").read_text())
+        assert suite.RESULTS_MD.read_text() == render(results, pictures="results/")
+        assert f" -->\n{bounds_table(results)}\n<!-- /bounds -->" in suite.README.read_text()
+        assert results["passed"]
+
+    def test_it_is_of_the_file_that_ships(self, adder: EdgeAdder) -> None:
+        results = json.loads((suite.RESULTS_MD.parent / "results" / "results.json").read_text())
+        assert results["bench"]["model"]["sha256"] == adder.model_sha256
+        assert results["images"] == "test images"
+        assert sum(row["pairs"] for row in results["parity_matrix"]) > 24 * 100_000
+
+    def test_a_document_without_the_block_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "README.md").write_text("nothing here")
+        with pytest.raises(InputError, match="0 blocks 'bounds', expected one"):
+            renew_block(tmp_path / "README.md", "bounds", "")
 
 
 class TestBounds:
