@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,10 @@ def main(
     ] = False,
 ) -> None:
     """Measure everything; leave results.json, report.md and plots."""
+    if commit and quick:
+        raise typer.BadParameter("--publish needs the whole suite, without --quick")
+    if commit:
+        shutil.rmtree(out / "parity", ignore_errors=True)  # all of it in one run
     passed = run_suite(out, quick=quick, data_dir=data_dir)["passed"]
     if commit:
         publish(out)

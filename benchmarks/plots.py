@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from edge_adder.bench import Times
 from edge_adder.bench_report import CALLS
 from export.catalogue import NetworkFacts, catalogue
 from export.networks import DEFAULT
@@ -19,15 +19,18 @@ _STAGES = {
     "predict_array": ("session_run", "result"),
     "predict_png": ("decode", "prepare", "session_run", "result"),
 }
+NAMES = ("latency.png", "throughput.png", "stages.png", "peers.png", "networks.png")
+"""The files that `suite` makes."""
+
 _SHOWN = ("identity", "session_run", "edge_adder_run", "predict_array", "predict_png")
 
 
-def suite(results: dict[str, Any], times: dict[str, NDArray[np.int64]]) -> dict[str, bytes]:
+def suite(results: dict[str, Any], times: Mapping[str, Times]) -> dict[str, bytes]:
     """All pictures by file name.
 
     Args:
         results: As `benchmarks.suite.run_suite` returns them.
-        times: Every measured latency by kind of call: int64 (calls,), in nanoseconds.
+        times: Every measured latency by kind of call.
     """
     return {
         "latency.png": latency(times),
@@ -40,12 +43,12 @@ def suite(results: dict[str, Any], times: dict[str, NDArray[np.int64]]) -> dict[
     }
 
 
-def latency(times: dict[str, NDArray[np.int64]]) -> bytes:
+def latency(times: Mapping[str, Times]) -> bytes:
     """How many calls take longer than a time, for each kind of call."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     for name in _SHOWN:
-        ordered = np.sort(times[name]) / 1000
+        ordered = np.sort(times[name].counted) / 1000
         beyond = 1 - np.arange(len(ordered)) / len(ordered)
         axes.step(ordered, 100 * beyond, where="post", label=CALLS[name])
     for percentile in (50, 90, 99, 99.9):
@@ -140,7 +143,7 @@ def peers(found: dict[str, Any]) -> bytes:
         axes.barh(names, values, color=colours)
         for index, value in enumerate(values):
             axes.text(value, index, f" {value:,.0f}", va="center", fontsize=8)
-        axes.set(xscale="log", xlabel="µs, p50", title=f"batch {size}")
+        axes.set(xlabel="µs, p50", title=f"batch {size}")
         axes.margins(x=0.25)
     return png(figure)
 

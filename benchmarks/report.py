@@ -23,8 +23,9 @@ def render(results: dict[str, Any], *, pictures: str = "") -> str:
     """
     parts = [
         "# What edge-adder measures of itself",
-        "Made by `python -m benchmarks`; nothing here is written by hand. Ratios are of one run; "
-        "absolute figures are of the machine that the first table names.",
+        f"Made by `python -m benchmarks` on {results['date']}; nothing here is written by hand. "
+        "Ratios are of one run; absolute figures are of the machine that `edge-adder bench` names "
+        "below.",
         "## Bounds",
         bounds_table(results),
         "## On the device: `edge-adder bench`",
@@ -43,7 +44,9 @@ def render(results: dict[str, Any], *, pictures: str = "") -> str:
         "## MLPerf-style scenarios",
         *_scenarios(results["scenarios"]),
         "## Parity matrix",
-        *_parity_matrix(results["parity_matrix"], results["images"]),
+        *_parity_matrix(
+            results["parity_matrix"], results["images"], results["seconds"]["parity_matrix"]
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -75,11 +78,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _files_and_processes(results: dict[str, Any]) -> list[str]:
     files, startup = results["files"], results["startup"]
     return [
-        f"{files['files']:,} PNG files on {files['threads']} threads: Pillow alone decodes "
-        f"{files['decoded_per_second']:,.0f} a second, `predict_many` answers "
-        f"{files['predicted_per_second']:,.0f}.",
+        f"{files['files']:,} PNG files of 28×28: Pillow alone decodes "
+        f"{files['decoded_per_second']:,.0f} a second on {files['threads']} threads and "
+        f"{files['decoded_on_one_per_second']:,.0f} on one, since it takes the interpreter's lock "
+        f"for most of its time; `predict_many` decodes such files on one thread and answers "
+        f"{files['predicted_per_second']:,.0f}, {files['ratio_on_one']:.2f} of the latter.",
         f"`edge-adder predict`, from start to end: {startup['predict_ms']:.0f} ms; a bare script "
-        f"of ten lines {startup['bare_ms']:.0f} ms (medians of {startup['runs']}, in turn).",
+        f"of ten lines with the same imports {startup['bare_ms']:.0f} ms (medians of "
+        f"{startup['runs']}, in turn).",
     ]
 
 
@@ -156,7 +162,7 @@ def _scenarios(scenarios: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def _parity_matrix(rows: list[dict[str, Any]], images: str) -> list[str]:
+def _parity_matrix(rows: list[dict[str, Any]], images: str, seconds: int) -> list[str]:
     head: tuple[str, ...] = ("provider", "optimisation", "batch", "threads", "pairs")
     head += ("digit: largest, p99.9", "changed", "sum: largest, p99.9", "changed")
     cells = []
@@ -166,11 +172,13 @@ def _parity_matrix(rows: list[dict[str, Any]], images: str) -> list[str]:
         for name in ("digit", "sum"):
             found = row[name]
             margins = "".join(f", margin {margin:.1e}" for margin in found["margins"][:1])
-            line.append(f"{found['largest_difference']:.1e}, {found['p99.9_difference']:.1e}")
+            pair = found["largest_difference"], found["p99.9_difference"]
+            line.append("not finite" if None in pair else "{:.1e}, {:.1e}".format(*pair))
             line.append(f"{found['changed_answers']}{margins}")
         cells.append(line)
+    answers = sum(2 * row["pairs"] for row in rows)
     return [
-        f"Differences from PyTorch in nats, bound {BOUND:g}; {images} with all ten numbers. "
-        "`onnx.reference` is ONNX's own evaluator, on a sample.",
+        f"{answers:,} answers in {seconds} s. Differences from PyTorch in nats, bound {BOUND:g}; "
+        f"{images} with all ten numbers. `onnx.reference` is ONNX's own evaluator, on a sample.",
         table(head, cells),
     ]

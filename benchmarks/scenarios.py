@@ -102,7 +102,7 @@ class _Target:
     def shortest_ns(self, size: int) -> int:
         """Least time of a batch: LoadGen makes its queries beforehand, and must not run out."""
         call = partial(self.adder.run, self.images[:size], self.numbers[:size])
-        return int(time_in_turn({"run": call}, 200, warm_up=20)["run"].min())
+        return int(time_in_turn({"run": call}, 200, warm_up=20)["run"].counted.min())
 
     def run(self, scenario: str, seconds: float, **settings: object) -> dict[str, Any]:
         """LoadGen's results of one run, by the names in its log."""
@@ -116,11 +116,16 @@ class _Target:
         for name, value in settings.items():
             setattr(wanted, name, value)
 
+        failures: list[Exception] = []
+
         def issue(samples: list[Any]) -> None:
             for start in range(0, len(samples), BATCH_SIZE):
                 part = samples[start : start + BATCH_SIZE]
                 indices = [sample.index for sample in part]
-                self.adder.run(self.images[indices], self.numbers[indices])
+                try:
+                    self.adder.run(self.images[indices], self.numbers[indices])
+                except Exception as error:  # noqa: BLE001  LoadGen's own thread cannot raise it
+                    failures.append(error)
                 lg.QuerySamplesComplete([lg.QuerySampleResponse(s.id, 0, 0) for s in part])
 
         with tempfile.TemporaryDirectory() as folder:
@@ -135,6 +140,8 @@ class _Target:
             lg.StartTestWithLogSettings(sut, qsl, wanted, log, "")
             lg.DestroyQSL(qsl)
             lg.DestroySUT(sut)
+            if failures:
+                raise failures[0]
             return dict(_log(Path(folder) / "mlperf_log_detail.txt"))
 
     def find_server_rate(self, seconds: float) -> tuple[float, dict[str, Any]]:

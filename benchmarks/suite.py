@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import shutil
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,8 @@ from export.data import load_mnist
 
 RESULTS_MD = Path(__file__).parent / "RESULTS.md"
 """The committed report; its pictures and results lie in ``results`` beside it."""
+
+VERSIONS = ("torch", "onnx", "onnxruntime", "openvino", "mlcommons-loadgen", "numpy", "pillow")
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -45,7 +50,8 @@ def run_suite(
         progress: Is called with a line for each part.
 
     Returns:
-        What stands in ``results.json``: ``images``, what they are; ``bench`` as docs/bench.md
+        What stands in ``results.json``, which is written after each part: ``date``, ``versions``,
+        ``seconds`` that each part took, ``images``, what they are; ``bench`` as docs/bench.md
         describes it; ``networks`` as `benchmarks.untrained.time_adders` returns it; ``files``,
         ``startup``, ``peers``, ``scenarios`` and ``parity_matrix`` as the modules of these names
         return them; ``passed``, whether parity holds everywhere.
@@ -61,29 +67,33 @@ def run_suite(
         raise InputError("the bundled model is not of the committed checkpoint: export it again")
     network = loaded.build()
     images, what = _images(data_dir)
-    times: dict[str, NDArray[np.int64]] = {}
-    progress("on the device")
+    times: dict[str, device.Times] = {}
     effort = device.QUICK if quick else device.FULL
-    results: dict[str, Any] = {"images": what}
-    results |= {"bench": device.bench(adder, effort=effort, on_times=times.update)}
-    progress("files")
-    results["files"] = files.measure(adder, images, 500 if quick else 10_000, 3 if quick else 5)
-    progress("whole processes")
-    results["startup"] = startup.measure(3 if quick else 20)
-    progress("peers")
-    results["peers"] = peers.compare_peers(adder, network, 300 if quick else 10_000)
-    progress("all networks")
-    results["networks"] = untrained.time_adders(untrained.registered(), 200 if quick else 3_000)
-    progress("scenarios")
-    results["scenarios"] = scenarios.run_scenarios(adder, 0.3 if quick else 5.0)
-    progress("parity matrix")
-    results["parity_matrix"] = parity_matrix.run_matrix(
-        adder.model_bytes,
-        network,
-        images[:: max(1, len(images) // 20)] if quick else images,
-        out / "parity",
-        progress=progress,
-    )
+    some = images[:: max(1, len(images) // 20)] if quick else images
+    parts: dict[str, Callable[[], Any]] = {
+        "bench": lambda: device.bench(adder, effort=effort, on_times=times.update),
+        "files": lambda: files.measure(adder, images, 500 if quick else 10_000, 3 if quick else 5),
+        "startup": lambda: startup.measure(3 if quick else 20),
+        "peers": lambda: peers.compare_peers(adder, network, 300 if quick else 10_000),
+        "networks": lambda: untrained.time_adders(untrained.registered(), 200 if quick else 3_000),
+        "scenarios": lambda: scenarios.run_scenarios(adder, 0.3 if quick else 5.0),
+        "parity_matrix": lambda: parity_matrix.run_matrix(
+            adder.model_bytes, network, some, out / "parity", progress=progress
+        ),
+    }
+    results: dict[str, Any] = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "quick": quick,
+        "images": what,
+        "versions": {name: _version(name) for name in VERSIONS},
+        "seconds": {},
+    }
+    for name, measure in parts.items():
+        progress(name.replace("_", " "))
+        began = time.monotonic()
+        results[name] = measure()
+        results["seconds"][name] = round(time.monotonic() - began)
+        write_atomically(out / "results.json", (json.dumps(results, indent=2) + "\n").encode())
     device_passed = results["bench"]["parity"]["passed"]
     results["passed"] = device_passed and parity_matrix.passed(results["parity_matrix"])
     write_atomically(out / "results.json", (json.dumps(results, indent=2) + "\n").encode())
@@ -97,11 +107,17 @@ def publish(out: Path) -> None:
     """Make the report in `out` the committed one, and the README's bounds its own."""
     folder = RESULTS_MD.with_name("results")
     make_folder(folder)
-    for path in [*out.glob("*.png"), out / "results.json"]:
-        shutil.copyfile(path, folder / path.name)
+    for name in (*plots.NAMES, "results.json"):
+        write_atomically(folder / name, (out / name).read_bytes())
     results = json.loads((out / "results.json").read_text())
     write_atomically(RESULTS_MD, render(results, pictures="results/").encode())
     renew_block(README, "bounds", bounds_table(results))
+
+
+def _version(name: str) -> str | None:
+    with contextlib.suppress(PackageNotFoundError):
+        return version(name)
+    return None
 
 
 def _images(data_dir: Path | None) -> tuple[NDArray[np.uint8], str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import operator
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_adder.bench import SCHEMA, VERSION
+from edge_adder.bench import SCHEMA, TAIL, VERSION, rank
 from edge_adder.bench_report import CALLS
 from edge_adder.errors import FileAccessError, InputError
 
@@ -24,7 +25,8 @@ _OTHERS = {
 }
 _FORM = re.compile(r"([a-z0-9_.]+)\s*([<>])\s*([0-9]+(?:\.[0-9]+)?)\s*x")
 _SIGNS = {"<": operator.lt, ">": operator.gt}
-_MUST_MATCH = (
+_MORE_IS_BETTER = ("throughput",)
+_NOTED = (
     ("model", "sha256"),
     ("provider", "got"),
     ("threads",),
@@ -61,7 +63,8 @@ def parse(text: str) -> Condition:
     """Read a condition such as ``p90>1.10x``, ``session_run.p50>1.05x`` or ``throughput<0.9x``.
 
     Raises:
-        InputError: It is of another form, or there is no such figure.
+        InputError: It is of another form, there is no such figure, or it holds where the figure is
+            better.
     """
     found = _FORM.fullmatch(text.strip())
     if found is None:
@@ -69,16 +72,19 @@ def parse(text: str) -> Condition:
             f"--fail-if must be of the form FIGURE>Nx, such as p90>1.10x, got {text!r}"
         )
     figure, sign, factor = found[1], found[2], float(found[3])
-    if figure in _OTHERS:
-        return Condition(figure, _OTHERS[figure], sign, factor)
+    worse = "<" if figure in _MORE_IS_BETTER else ">"
     call, _, percentile = (
         figure.partition(".") if figure.split(".")[0] in CALLS else (DEFAULT_CALL, "", figure)
     )
-    if percentile not in _PERCENTILES:
+    if figure not in _OTHERS and percentile not in _PERCENTILES:
         known = ", ".join((*_PERCENTILES, *_OTHERS))
         raise InputError(
             f"--fail-if knows {known}, and percentiles of {', '.join(CALLS)}; got {figure!r}"
         )
+    if sign != worse:
+        raise InputError(f"{figure} falls behind with {worse}, got {text!r}")
+    if figure in _OTHERS:
+        return Condition(figure, _OTHERS[figure], sign, factor)
     path = ("latency", "calls", call, percentile)
     return Condition(f"{call}.{percentile}", path, sign, factor)
 
@@ -106,6 +112,30 @@ def load(path: Path) -> dict[str, Any]:
     return result
 
 
+def check(before: dict[str, Any], conditions: list[Condition], calls: int) -> None:
+    """Find out before measuring whether every condition can be decided.
+
+    Args:
+        before: The baseline.
+        conditions: What will be checked.
+        calls: That will be timed of each kind.
+
+    Raises:
+        InputError: A figure is invalid or missing in the baseline, or will be.
+    """
+    for condition in conditions:
+        if _figure(before, condition) is None:
+            raise InputError(f"{condition.figure} is invalid or missing in the baseline")
+        last = condition.path[-1]
+        if last.startswith("p9") or last == "p50":
+            beyond = calls - 1 - rank(calls, float(last[1:]))
+            if beyond < TAIL:
+                raise InputError(
+                    f"{condition.figure} cannot be valid: of {calls:,} calls {beyond} lie beyond "
+                    f"it, expected {TAIL} or more"
+                )
+
+
 def compare(
     result: dict[str, Any], before: dict[str, Any], conditions: list[Condition]
 ) -> tuple[list[str], bool]:
@@ -117,20 +147,21 @@ def compare(
         conditions: What to check.
 
     Returns:
-        Lines for a person, and whether a condition holds.
-
-    Raises:
-        InputError: A condition's figure is invalid, or missing, in one of the two.
+        Lines for a person, and whether a condition holds or cannot be decided.
     """
     lines = [
         f"the baseline has another {' '.join(path)}: {_value(before, path)}, here "
         f"{_value(result, path)}"
-        for path in _MUST_MATCH
+        for path in _NOTED
         if _value(before, path) != _value(result, path)
     ]
     fell_behind = False
     for condition in conditions:
         now, then = _figure(result, condition), _figure(before, condition)
+        if now is None or then is None:
+            fell_behind = True
+            lines.append(f"{condition.figure}: invalid {'here' if now is None else 'before'}")
+            continue
         holds = bool(_SIGNS[condition.sign](now / then, condition.factor))
         fell_behind = fell_behind or holds
         lines.append(
@@ -138,7 +169,8 @@ def compare(
             f"{'FELL BEHIND' if holds else 'held'} ({condition.sign}{condition.factor:g}x)"
         )
     if not conditions:
-        shown = [parse(f"{figure}>1x") for figure in ("p50", "p90", "p99", *_OTHERS)]
+        shown = [parse(f"{figure}>1x") for figure in ("p50", "p90", "p99")]
+        shown += [Condition(figure, path, "", 1) for figure, path in _OTHERS.items()]
         for condition in shown:
             pair = _value(result, condition.path), _value(before, condition.path)
             if all(isinstance(value, (int, float)) and value for value in pair):
@@ -149,13 +181,11 @@ def compare(
     return lines, fell_behind
 
 
-def _figure(result: dict[str, Any], condition: Condition) -> float:
+def _figure(result: dict[str, Any], condition: Condition) -> float | None:
+    """A condition's figure; None where it is missing, invalid or not above 0."""
     value = _value(result, condition.path)
-    if not isinstance(value, (int, float)) or not value > 0:
-        raise InputError(
-            f"{condition.figure} is invalid in one of the results (too few calls?): cannot compare"
-        )
-    return float(value)
+    valid = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if valid and 0 < value < math.inf else None
 
 
 def _value(result: Any, path: tuple[str, ...]) -> Any:

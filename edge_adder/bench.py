@@ -7,7 +7,10 @@ Every choice that decides a figure:
   them all and their ratios hold. Nothing is removed; the garbage collector runs as it always does.
 - A ratio of two kinds of call is the median, over all turns, of the ratio of their medians in one
   turn: a clock speed that changes from second to second changes both.
-- Warm-up calls come first, are not counted, and their number is in the result.
+- Warm-up calls come first, are not counted, and their number is in the result. So are the first
+  `SETTLE` calls of each turn, which find the caches full of another kind of call; the very first of
+  each turn is told as ``first``: what a device pays that predicts only now and then.
+- All calls have the same image, 28×28 with light ink, and files are in memory.
 - A percentile needs `TAIL` calls beyond it; where there are fewer it is invalid, not a number.
 - The floor is the same call on a graph that returns its inputs: what Python and onnxruntime cost
   before a network computes anything. ``clock`` is what timing itself adds to each figure.
@@ -30,7 +33,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +41,7 @@ from numpy.typing import NDArray
 from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
 from edge_adder.cores import allowed_cores
 from edge_adder.environment import fingerprint
-from edge_adder.errors import InputError
+from edge_adder.errors import EdgeAdderError, InputError
 from edge_adder.image import decode, encode_png, prepare_image
 from edge_adder.predictor import (
     BUNDLED_MODEL,
@@ -60,6 +63,9 @@ TAIL = 10
 
 BLOCK = 100
 """Calls of one kind before the next has its turn."""
+
+SETTLE = 5
+"""Calls at the beginning of each turn that are not counted."""
 
 BATCHES = tuple(2**power for power in range(11))
 """Batch sizes of the throughput, 1 to 1024."""
@@ -108,7 +114,7 @@ def bench(
     asked: str = "cpu",
     effort: Effort = FULL,
     progress: Callable[[str], object] = lambda _: None,
-    on_times: Callable[[dict[str, NDArray[np.int64]]], object] = lambda _: None,
+    on_times: Callable[[dict[str, Times]], object] = lambda _: None,
 ) -> dict[str, Any]:
     """Measure a model on this device.
 
@@ -117,8 +123,7 @@ def bench(
         asked: The provider that was asked for, for the record.
         effort: `FULL` or `QUICK`.
         progress: Is called with the name of each part that begins.
-        on_times: Is called with every measured latency: by kind of call int64 (calls,), in
-            nanoseconds.
+        on_times: Is called with every measured latency, by kind of call.
 
     Returns:
         The result, in JSON's types, as docs/bench.md describes it.
@@ -153,6 +158,7 @@ def bench(
             "unit": "us",
             "warm_up": effort.warm_up,
             "clock": _clock_us(),
+            "settle": SETTLE,
             "calls": {
                 name: summarise(values) | {"ratio": ratio(values, times["session_run"])}
                 for name, values in times.items()
@@ -164,9 +170,19 @@ def bench(
     }
 
 
-def latency(
-    adder: EdgeAdder, images: NDArray[np.uint8], effort: Effort
-) -> dict[str, NDArray[np.int64]]:
+class Times(NamedTuple):
+    """How long calls of one kind took, in nanoseconds, in their order.
+
+    Attributes:
+        counted: int64 (calls,).
+        first: int64 (turns,); the first call of each turn, which is not counted.
+    """
+
+    counted: NDArray[np.int64]
+    first: NDArray[np.int64]
+
+
+def latency(adder: EdgeAdder, images: NDArray[np.uint8], effort: Effort) -> dict[str, Times]:
     """Time a prediction, its stages and its floor.
 
     Args:
@@ -175,7 +191,7 @@ def latency(
         effort: How many calls.
 
     Returns:
-        For each kind of call int64 (calls,): nanoseconds.
+        By kind of call.
     """
     size = adder.batch or 1
     image = np.ascontiguousarray(images[0, 0])
@@ -204,8 +220,10 @@ def latency(
 
 def time_in_turn(
     calls: Mapping[str, Callable[[], object]], count: int, warm_up: int
-) -> dict[str, NDArray[np.int64]]:
+) -> dict[str, Times]:
     """Time each kind of call `count` times, in turn in blocks of `BLOCK`.
+
+    The first `SETTLE` calls of each turn come on top.
 
     Args:
         calls: What to call, by name.
@@ -213,16 +231,24 @@ def time_in_turn(
         warm_up: Calls of each kind before those.
 
     Returns:
-        int64 (count,) for each kind: nanoseconds, in the order of the calls.
+        By kind of call.
     """
     for call in calls.values():
         for _ in range(warm_up):
             call()
-    times = {name: np.empty(count, np.int64) for name in calls}
+    turns = range(0, count, BLOCK)
+    times = {
+        name: Times(np.empty(count, np.int64), np.empty(len(turns), np.int64)) for name in calls
+    }
     clock = time.perf_counter_ns
-    for start in range(0, count, BLOCK):
+    for turn, start in enumerate(turns):
         for name, call in calls.items():
-            taken = times[name]
+            taken = times[name].counted
+            began = clock()
+            call()
+            times[name].first[turn] = clock() - began
+            for _ in range(SETTLE - 1):
+                call()
             for index in range(start, min(start + BLOCK, count)):
                 began = clock()
                 call()
@@ -230,41 +256,49 @@ def time_in_turn(
     return times
 
 
-def summarise(times_ns: NDArray[np.int64]) -> dict[str, Any]:
+def summarise(times: Times) -> dict[str, Any]:
     """Percentiles of measured times.
 
     Args:
-        times_ns: int64 (count,); nanoseconds.
+        times: Of one kind of call.
 
     Returns:
         ``count``; ``p50``, ``p90``, ``p99``, ``p99.9`` and ``max`` in microseconds. A percentile is
         None where fewer than `TAIL` calls lie beyond it. It is the value that this share of the
-        calls does not exceed, one that was measured, not an average of two.
+        calls does not exceed, one that was measured, not an average of two. ``first``: the median
+        of the first calls of the turns.
     """
-    ordered = np.sort(times_ns)
+    ordered = np.sort(times.counted)
     count = len(ordered)
     result: dict[str, Any] = {"count": count}
     for percentile in PERCENTILES:
-        index = -(-count * round(percentile * 10) // 1000) - 1  # integers: 99.9 % is no float
+        index = rank(count, percentile)
         enough = count - 1 - index >= TAIL
         result[f"p{percentile:g}"] = float(ordered[index]) / 1000 if enough else None
     result["max"] = float(ordered[-1]) / 1000
+    result["first"] = float(np.median(times.first)) / 1000
     return result
 
 
-def ratio(times: NDArray[np.int64], reference: NDArray[np.int64]) -> float:
+def rank(count: int, percentile: float) -> int:
+    """Where a percentile stands among `count` sorted calls, from 0."""
+    return -(-count * round(percentile * 10) // 1000) - 1  # integers: 99.9 % is no float
+
+
+def ratio(times: Times, reference: Times) -> float:
     """How many times as long one kind of call takes as another that was timed in turn with it.
 
     Args:
-        times: int64 (count,), of `time_in_turn`.
-        reference: int64 (count,), of the same.
+        times: Of one kind of call.
+        reference: Of the other.
 
     Returns:
         The median, over the blocks, of the ratio of the two medians in a block.
     """
     ratios = [
-        np.median(times[start : start + BLOCK]) / np.median(reference[start : start + BLOCK])
-        for start in range(0, len(times), BLOCK)
+        np.median(times.counted[start : start + BLOCK])
+        / np.median(reference.counted[start : start + BLOCK])
+        for start in range(0, len(times.counted), BLOCK)
     ]
     return float(np.median(ratios))
 
@@ -293,7 +327,8 @@ def throughput(adder: EdgeAdder, images: NDArray[np.uint8], effort: Effort) -> d
         for size in sizes:
             jobs[size, count] = partial(other.run, many[:size], numbers[:size]), size
     ready = np.resize(images, (effort.many, *images.shape[1:]))[:, 0]
-    jobs[0, 0] = (lambda: deque(adder.predict_many(ready, 7), maxlen=0)), len(ready)
+    added = np.arange(len(ready)) % 10
+    jobs[0, 0] = (lambda: deque(adder.predict_many(ready, added), maxlen=0)), len(ready)
     rates: dict[tuple[int, int], list[float]] = {key: [] for key in jobs}
     for _ in range(effort.runs):
         for key, (job, size) in jobs.items():
@@ -371,17 +406,20 @@ def cold_start(adder: EdgeAdder, starts: int) -> dict[str, Any]:
 
 def _start(adder: EdgeAdder, model: str, starts: int) -> tuple[list[list[int]], list[Any]]:
     """The stages of each process in nanoseconds, the whole last; and their peaks of memory."""
-    command = [sys.executable, "-c", _COLD]
+    command = [sys.executable, "-P", "-c", _COLD]  # -P: imports from nowhere but the environment
     rows, peaks = [], []
     for attempt in range(starts + 1):
         began = time.monotonic_ns()
         done = subprocess.run(  # noqa: S603
             [*command, str(began), model, adder.provider, str(adder.threads)],
-            check=True,
+            check=False,
             capture_output=True,
             text=True,
         )
         ended = time.monotonic_ns()
+        if done.returncode:
+            reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+            raise EdgeAdderError(f"a fresh process cannot predict: {reason}")
         times, peak = json.loads(done.stdout)
         if attempt:
             rows.append([*np.diff(times), ended - began])
@@ -448,7 +486,11 @@ def load_vectors(adder: EdgeAdder) -> dict[str, NDArray[Any]] | None:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             vectors = dict(stored)
             made_by = str(vectors.pop("weights_sha256"))
-            _ = [vectors[name] for name in (IMAGE.name, NUMBER.name, DIGIT.name, SUM.name)]
+        count = len(vectors[NUMBER.name])
+        for spec in (IMAGE, NUMBER, DIGIT, SUM):
+            found = vectors[spec.name]
+            if (found.dtype, found.shape) != (spec.dtype, (count, *spec.shape[1:])) or not count:
+                raise ValueError(f"{spec.name} is {found.dtype} {found.shape}")  # noqa: TRY301
     except Exception as error:  # numpy and zipfile raise nearly anything on broken files
         raise InputError(f"{path} holds no parity vectors: {error}") from error
     if made_by != adder.provenance.get("weights_sha256"):

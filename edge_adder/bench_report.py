@@ -66,12 +66,12 @@ def _latency(latency: dict[str, Any]) -> list[str]:
     lines = [
         f"latency in µs, {count:,} calls of each in turn after {latency['warm_up']:,} to warm up; "
         f"the clock adds {latency['clock']:.2f}",
-        f"{'':22}" + "".join(f"{name:>10}" for name in _FIGURES) + f"{'x raw':>10}",
+        f"{'':22}" + "".join(f"{name:>10}" for name in _FIGURES) + f"{'first':>10}{'x raw':>8}",
     ]
     for name, title in CALLS.items():
         figures = calls[name]
         cells = "".join(_cell(figures[figure]) for figure in _FIGURES)
-        lines.append(f"{title:22}{cells}{figures['ratio']:>10.2f}")
+        lines.append(f"{title:22}{cells}{_cell(figures['first'])}{figures['ratio']:>8.2f}")
     return lines
 
 

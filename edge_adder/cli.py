@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
 
-_WORKSHOP_REMEDY = "run `pip install -e '.[export]'` in a checkout of edge-adder"
 _UsageError = typer.BadParameter.__mro__[1]  # click's, from wherever this typer has its click
 
 app = typer.Typer(
@@ -253,7 +252,7 @@ def bench(
         others = model, json_file, baseline, fail_if
         if any(option is not None for option in others) or (provider, threads) != ("cpu", 1):
             raise InputError("--suite measures the bundled model; it takes only --quick beside it")
-        measure = _workshop("bench --suite", "benchmarks.suite").run_suite
+        measure = _workshop("bench --suite", "benchmarks.suite", "bench").run_suite
         passed = measure(suite, quick=quick, progress=_say)["passed"]
         print(suite / "report.md")
         return ExitCode.DONE if passed else ExitCode.ATTENTION
@@ -261,7 +260,7 @@ def bench(
     from edge_adder import baseline as comparison
     from edge_adder import bench as measuring
     from edge_adder.bench_report import report
-    from edge_adder.files import write_atomically
+    from edge_adder.files import check_writable, write_atomically
     from edge_adder.predictor import EdgeAdder
 
     conditions = [comparison.parse(text) for text in fail_if or ()]
@@ -270,6 +269,10 @@ def bench(
     before = None if baseline is None else comparison.load(baseline)
     adder = EdgeAdder(model, provider=provider, threads=threads)  # type: ignore[arg-type]
     effort = measuring.QUICK if quick else measuring.FULL
+    if before is not None:
+        comparison.check(before, conditions, effort.calls)
+    if json_file is not None:
+        check_writable(json_file)
     result = measuring.bench(adder, asked=provider, effort=effort, progress=_say_progress)
     print(report(result), flush=True)
     if json_file is not None:
@@ -506,19 +509,16 @@ def _wrong_number(text: str) -> str:
     return f"number must be an integer from 0 to {DIGITS - 1}, after the images, got {text!r}"
 
 
-def _workshop(command: str, module: str) -> Any:
+def _workshop(command: str, module: str, extra: str = "export") -> Any:
     """A module of the workshop, or one line that says how to get it."""
+    remedy = f"run `pip install -e '.[{extra}]'` in a checkout of edge-adder"
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise InputError(
-            f"{command} needs {error.name}, which is not here: {_WORKSHOP_REMEDY}"
-        ) from error
+        raise InputError(f"{command} needs {error.name}, which is not here: {remedy}") from error
     except (ImportError, OSError, RuntimeError) as error:  # PyTorch and its libraries do not fit
         reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{command} cannot load its packages ({reason}): {_WORKSHOP_REMEDY}"
-        ) from error
+        raise InputError(f"{command} cannot load its packages ({reason}): {remedy}") from error
 
 
 def _prediction_to_dict(

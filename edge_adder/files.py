@@ -43,6 +43,21 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         raise FileAccessError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def check_writable(path: str | Path) -> None:
+    """Find out before long work whether `write_atomically` can write its result.
+
+    Raises:
+        FileAccessError: It cannot, as far as can be seen now.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        raise FileAccessError(f"cannot write {path}: it is not a regular file")
+    if not target.parent.is_dir():
+        raise FileAccessError(f"cannot write {path}: there is no folder {target.parent}")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise FileAccessError(f"cannot write {path}: its folder is read-only")
+
+
 def make_folder(path: str | Path) -> None:
     """Make a folder and its parents, unless it exists.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -20,7 +20,7 @@ def map_ahead(
     workers: int,
     *,
     is_long: Callable[[Item], bool],
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Call a function for each item and yield the results in order.
 
     The caller's thread takes the items, as it takes the results. It does the short ones itself, and
@@ -66,7 +66,7 @@ def map_ahead(
             raise failure
     finally:
         if pool is not None:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)  # this may be the garbage collector
 
 
 def _until_failure(items: Iterable[Item], failures: list[Exception]) -> Iterator[Item]:

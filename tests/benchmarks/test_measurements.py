@@ -13,6 +13,7 @@ pytest.importorskip("torch", reason="the workshop needs the extra `export`")
 
 from benchmarks import accuracy, startup
 from edge_adder import EdgeAdder
+from edge_adder.errors import EdgeAdderError
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +27,7 @@ def test_startup_compares_two_processes_that_answer(capsys: pytest.CaptureFixtur
 
 
 def test_startup_refuses_a_command_that_answers_wrongly() -> None:
-    with pytest.raises(SystemExit, match="answered 'nothing"):
+    with pytest.raises(EdgeAdderError, match="answered 'nothing"):
         startup.seconds([sys.executable, "-c", "print('nothing')"])
 
 

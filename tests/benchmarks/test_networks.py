@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import networks as comparison
+from benchmarks import plots
 from export import catalogue, networks
 from export import checkpoint as checkpoints
 from export.checkpoint import Checkpoint
@@ -93,12 +94,13 @@ def test_a_measurement(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     row = found["networks"]["edge"]
     assert row["weights_sha256"] == edge.sha256
     assert row["p50_us"] > found["floor_us"] > 0
+    assert row["x_floor"] > 1
     assert row["size_bytes"] > 80_000
     assert found["calls"] == 200
     tables = comparison.render(catalogue.catalogue(weights), found)
     assert "| `edge` | 21,850 | 0.42 M |" in tables
     assert "| `scalar-concat` | 34,878 | 0.23 M |" in tables
-    picture = np.asarray(
-        Image.open(io.BytesIO(comparison.plot(catalogue.catalogue(weights), found)))
-    )
+    p50 = {name: row["p50_us"] for name, row in found["networks"].items()}
+    drawn = plots.networks(catalogue.catalogue(weights), p50 | {"identity": found["floor_us"]})
+    picture = np.asarray(Image.open(io.BytesIO(drawn)))
     assert picture.shape[1] > 800

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_adder.baseline import Condition, compare, load, parse
+from edge_adder.baseline import Condition, check, compare, load, parse
 from edge_adder.errors import FileAccessError, InputError
 
 
@@ -52,6 +52,11 @@ class TestConditions:
         with pytest.raises(InputError, match="must be of the form FIGURE>Nx"):
             parse(text)
 
+    @pytest.mark.parametrize("text", ["p90<1x", "max<0.5x", "throughput>0.5x", "cold_start<1x"])
+    def test_what_is_better_is_not_behind(self, text: str) -> None:
+        with pytest.raises(InputError, match=r"falls behind with [<>], got"):
+            parse(text)
+
     @pytest.mark.parametrize("text", ["p95>1x", "run.p50>1x", "session_run>1x", "warm_up>1x"])
     def test_no_figure(self, text: str) -> None:
         with pytest.raises(InputError, match=r"--fail-if knows p50, p90, .*; got"):
@@ -65,7 +70,6 @@ class TestComparing:
             ("p90>1.10x", 66.0, False),
             ("p90>1.10x", 66.1, True),
             ("p90>1.10x", 30.0, False),
-            ("p90<0.9x", 30.0, True),
         ],
     )
     def test_a_percentile(self, before: dict, condition: str, value: float, behind: bool) -> None:
@@ -96,11 +100,37 @@ class TestComparing:
             "peak_memory",
         ]
 
-    def test_an_invalid_percentile_cannot_be_compared(self, before: dict) -> None:
-        with pytest.raises(
-            InputError, match=r"predict_array\.p99 is invalid in one of the results"
-        ):
-            compare(before, before, [parse("p99>1x")])
+    def test_an_invalid_figure_fails_and_hides_no_other(self, before: dict) -> None:
+        now = copy.deepcopy(before)
+        now["latency"]["calls"]["predict_array"]["p50"] = None
+        conditions = [parse("p99>1x"), parse("p50>1x"), parse("p90>1x")]
+        lines, fell_behind = compare(now, before, conditions)
+        assert fell_behind
+        assert lines[0] == "predict_array.p99: invalid here"
+        assert lines[1] == "predict_array.p50: invalid here"
+        assert lines[2].startswith("predict_array.p90: 60.0 against 60.0, 1.00x: held")
+        lines, _ = compare(before, now, [parse("p50>1x")])
+        assert lines == ["predict_array.p50: invalid before"]
+
+    @pytest.mark.parametrize("value", [None, 0, -1.0, "fast", True, float("inf"), {}])
+    def test_a_baseline_without_the_figure_is_refused_before_measuring(
+        self, before: dict, value: object
+    ) -> None:
+        before["latency"]["calls"]["predict_array"]["p90"] = value
+        with pytest.raises(InputError, match="p90 is invalid or missing in the baseline"):
+            check(before, [parse("p90>1x")], 10_000)
+        check(before, [parse("p50>1x"), parse("max>1x"), parse("throughput<1x")], 20)
+
+    @pytest.mark.parametrize(
+        ("figure", "calls"), [("p50", 20), ("p90", 100), ("p99", 1000), ("p99.9", 10_000)]
+    )
+    def test_a_percentile_that_cannot_be_valid_is_refused(
+        self, before: dict, figure: str, calls: int
+    ) -> None:
+        before["latency"]["calls"]["predict_array"][figure] = 1.0
+        check(before, [parse(f"{figure}>1x")], calls)
+        with pytest.raises(InputError, match=f"{figure} cannot be valid: of .* 9 lie beyond it"):
+            check(before, [parse(f"{figure}>1x")], calls - 1)
 
     def test_what_differs_beside_the_figures_is_said(self, before: dict) -> None:
         now = copy.deepcopy(before)

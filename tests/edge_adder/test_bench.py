@@ -13,9 +13,19 @@ import numpy as np
 import pytest
 
 from edge_adder import EdgeAdder, Outputs, bench
-from edge_adder.bench import BLOCK, Effort, load_vectors, parity, ratio, summarise, time_in_turn
+from edge_adder.bench import (
+    BLOCK,
+    SETTLE,
+    Effort,
+    Times,
+    load_vectors,
+    parity,
+    ratio,
+    summarise,
+    time_in_turn,
+)
 from edge_adder.bench_report import CALLS, report
-from edge_adder.errors import InputError
+from edge_adder.errors import EdgeAdderError, InputError
 from edge_adder.predictor import BUNDLED_MODEL, open_session
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -30,7 +40,8 @@ def result() -> dict:
 
 class TestPercentiles:
     def test_they_are_measured_values(self) -> None:
-        found = summarise(np.random.default_rng(0).permutation(np.arange(1, 100_001)) * 1000)
+        times = np.random.default_rng(0).permutation(np.arange(1, 100_001)) * 1000
+        found = summarise(Times(times, np.array([9000, 7000, 8000])))
         assert found == {
             "count": 100_000,
             "p50": 50_000.0,
@@ -38,6 +49,7 @@ class TestPercentiles:
             "p99": 99_000.0,
             "p99.9": 99_900.0,
             "max": 100_000.0,
+            "first": 8.0,
         }
 
     @pytest.mark.parametrize(
@@ -54,15 +66,15 @@ class TestPercentiles:
         ],
     )
     def test_ten_calls_must_lie_beyond(self, count: int, valid: set[str]) -> None:
-        found = summarise(np.arange(count))
+        found = summarise(Times(np.arange(count), np.ones(1)))
         assert {name for name, value in found.items() if value is not None} == (
-            valid | {"count", "max"}
+            valid | {"count", "max", "first"}
         )
 
     def test_no_outlier_is_removed(self) -> None:
         times = np.full(1000, 1000)
         times[5] = 10**9
-        assert summarise(times)["max"] == 10**6
+        assert summarise(Times(times, times[:1]))["max"] == 10**6
 
 
 class TestTurns:
@@ -70,20 +82,39 @@ class TestTurns:
         order: list[str] = []
         calls = {name: lambda name=name: order.append(name) for name in ("a", "b")}
         times = time_in_turn(calls, count=BLOCK + 3, warm_up=2)
-        expected = ["a"] * 2 + ["b"] * 2 + ["a"] * BLOCK + ["b"] * BLOCK + ["a"] * 3 + ["b"] * 3
-        assert order == expected
-        assert {len(values) for values in times.values()} == {BLOCK + 3}
+        turn = ["a"] * (SETTLE + BLOCK) + ["b"] * (SETTLE + BLOCK)
+        last = ["a"] * (SETTLE + 3) + ["b"] * (SETTLE + 3)
+        assert order == ["a"] * 2 + ["b"] * 2 + turn + last
+        assert {len(values.counted) for values in times.values()} == {BLOCK + 3}
+        assert {len(values.first) for values in times.values()} == {2}
+
+    def test_the_first_calls_of_a_turn_are_told_but_not_counted(self) -> None:
+        asked = 0
+
+        def slow_at_first() -> None:
+            nonlocal asked
+            asked += 1
+            if asked % (SETTLE + BLOCK) == 1:
+                time.sleep(0.02)
+
+        times = time_in_turn({"a": slow_at_first}, count=2 * BLOCK, warm_up=0)["a"]
+        assert (times.first > 20_000_000).all()
+        assert np.median(times.counted) < 20_000_000
+        assert summarise(times)["first"] > 20_000
 
     def test_a_ratio_is_of_what_ran_in_the_same_turn(self) -> None:
-        reference = np.repeat([1000, 3000, 2000], BLOCK)  # the clock's speed changes
-        assert ratio(2 * reference, reference) == 2
-        doubled = np.repeat([2000, 6000, 50_000], BLOCK)  # and something else came in between
-        assert ratio(doubled, reference) == 2
-        assert ratio(np.array([30, 10, 20]), np.array([10, 10, 90])) == 2
+        def of(*values: int) -> Times:
+            return Times(np.repeat(values, BLOCK), np.zeros(0))
+
+        reference = of(1000, 3000, 2000)  # the clock's speed changes
+        assert ratio(of(2000, 6000, 4000), reference) == 2
+        assert ratio(of(2000, 6000, 50_000), reference) == 2  # something else came in between
+        short = Times(np.array([30, 10, 20]), np.zeros(0))
+        assert ratio(short, Times(np.array([10, 10, 90]), np.zeros(0))) == 2
 
     def test_what_is_timed_is_the_call(self) -> None:
         times = time_in_turn({"nap": lambda: time.sleep(0.002)}, count=5, warm_up=0)
-        assert (times["nap"] >= 2_000_000).all()
+        assert (times["nap"].counted >= 2_000_000).all()
 
 
 class TestTheResult:
@@ -214,6 +245,42 @@ class TestParity:
         with pytest.raises(InputError, match="holds no parity vectors"):
             load_vectors(EdgeAdder(tmp_path / "m.onnx"))
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"digit": np.zeros((300, 11), np.float32)},
+            {"sum": np.zeros((299, 19), np.float32)},
+            {"image": np.zeros((300, 1, 28, 28), np.float32)},
+            {"digit": np.array(["a"] * 300)},
+            {"number": np.int64(3)},
+            dict.fromkeys(("image", "number", "digit", "sum")),
+        ],
+    )
+    def test_vectors_of_another_form_are_refused(
+        self, tmp_path: Path, vectors: dict, change: dict
+    ) -> None:
+        (tmp_path / "m.onnx").write_bytes(BUNDLED_MODEL.read_bytes())
+        changed = {k: vectors[k][:0] if v is None else v for k, v in change.items()}
+        np.savez(tmp_path / "m.parity.npz", **vectors | changed)
+        with pytest.raises(InputError, match="holds no parity vectors"):
+            load_vectors(EdgeAdder(tmp_path / "m.onnx"))
+
+
+def test_a_cold_start_imports_what_is_installed(
+    adder: EdgeAdder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    assert bench.cold_start(adder, 1)["process"] > 0
+
+
+def test_a_process_that_cannot_start_is_one_line(
+    adder: EdgeAdder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "_COLD", "print('x')\nraise OSError('no memory')")
+    with pytest.raises(EdgeAdderError, match="a fresh process cannot predict: OSError: no memory"):
+        bench.cold_start(adder, 1)
+
 
 def test_the_floor_returns_its_inputs() -> None:
     session = open_session(bench.IDENTITY_MODEL.read_bytes())
@@ -278,6 +345,8 @@ class TestCommandLine:
             (["--fail-if", "fast"], 2, "--fail-if must be of the form FIGURE>Nx"),
             (["--baseline", "none.json"], 5, "cannot read none.json: No such file"),
             (["--model", "none.onnx"], 3, "no model none.onnx"),
+            (["--json", "none/r.json"], 5, "cannot write none/r.json: there is no folder"),
+            (["--json", "."], 5, "cannot write .: it is not a regular file"),
             (["--suite", "s", "--model", "m.onnx"], 2, "--suite measures the bundled model"),
             (["--suite", "s", "--provider", "cuda"], 2, "--suite measures the bundled model"),
             (["--suite", "s", "--fail-if", "p50>1x"], 2, "--suite measures the bundled model"),

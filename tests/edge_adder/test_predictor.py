@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import json
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -261,10 +261,26 @@ class TestPredictMany:
     def test_wrong_options_are_refused_at_once(self, adder: EdgeAdder) -> None:
         with pytest.raises(InputError, match="on_error must be 'raise' or 'return', got 'skip'"):
             adder.predict_many([], 1, on_error="skip")
-        with pytest.raises(InputError, match="batch_size must be 1 or more, or None, got 0"):
+        with pytest.raises(
+            InputError, match="batch_size must be an integer from 1, or None, got 0"
+        ):
             adder.predict_many([], 1, batch_size=0)
-        with pytest.raises(InputError, match="workers must be 1 or more, or None, got 0"):
+        with pytest.raises(InputError, match="workers must be an integer from 1, or None, got 0"):
             adder.predict_many([], 1, workers=0)
+        with pytest.raises(
+            InputError, match=r"workers must be an integer from 1, or None, got 2\.5"
+        ):
+            adder.predict_many([], 1, workers=2.5)
+        with pytest.raises(InputError, match=r"batch_size must be an integer from 1.*got 'x'"):
+            adder.predict_many([], 1, batch_size="x")
+
+
+def wait_for_threads(count: int) -> None:
+    """Threads that were told to end do so within a moment; those that were not never."""
+    deadline = time.monotonic() + 20
+    while threading.active_count() > count and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == count
 
 
 class TestWorkers:
@@ -329,8 +345,7 @@ class TestWorkers:
         next(answers)
         assert threading.active_count() > before
         answers.close()
-        gc.collect()
-        assert threading.active_count() == before
+        wait_for_threads(before)
 
     def test_small_images_start_no_thread(
         self, adder: EdgeAdder, seven: np.ndarray, monkeypatch: pytest.MonkeyPatch
@@ -363,6 +378,23 @@ class TestWorkers:
         two = EdgeAdder(threads=2)
         assert len(list(two.predict_many(images, numbers, workers=2))) == 3000
         assert threads == {threading.current_thread()}
+
+    @pytest.mark.parametrize("workers", [2, 8])
+    def test_a_raised_error_leaves_no_thread(
+        self, adder: EdgeAdder, seven: np.ndarray, workers: int
+    ) -> None:
+        images = np.stack([seven] * 8 * LARGE_BATCH)
+        numbers = [1] * (len(images) - 1) + [10]
+        before = threading.active_count()
+        raised = []
+        for _ in range(5):
+            answers = adder.predict_many(images, numbers, workers=workers, batch_size=LARGE_BATCH)
+            try:
+                list(answers)
+            except InputError as error:
+                raised.append(error)  # and with it all that its traceback refers to
+        assert len(raised) == 5
+        wait_for_threads(before)
 
     def test_what_a_run_raises_comes_after_the_answers_before_it(
         self, adder: EdgeAdder, seven: np.ndarray, monkeypatch: pytest.MonkeyPatch
