@@ -321,6 +321,12 @@ def train(
         bool | None,
         typer.Option("--augment/--no-augment", help="Move, turn, bend images; edge: augment."),
     ] = None,
+    teacher: Annotated[
+        bool,
+        typer.Option(
+            "--teacher/--no-teacher", help="Learn from the finished runs that the recipe names."
+        ),
+    ] = True,
     split: Annotated[
         str | None,
         typer.Option(
@@ -373,6 +379,8 @@ def train(
         "seed": seed,
     }
     given = {name: value for name, value in settings.items() if value is not None}
+    if not teacher:
+        given |= {"teachers": (), "distillation": 0.0, "variations": 0}
     places = {"device": device, "data_dir": data_dir, "out": out}
     typer.echo(commands.train(given, recipe=recipe, resume=resume, test=test, **places))
 

@@ -85,7 +85,7 @@ def committed(network: str) -> Path:
         InputError: No network has this name.
         CheckpointError: None is committed for it.
     """
-    networks.check_name(network)
+    networks.find(network)
     path = WEIGHTS_DIR / f"{network}.safetensors"
     if not path.is_file():
         raise CheckpointError(how_to_make(network))

@@ -175,7 +175,7 @@ def _parity_table(result: ExportResult) -> str:
 
 
 def _train_report(config: TrainConfig, result: TrainResult) -> str:
-    network = networks.NETWORKS[config.network]
+    network = networks.find(config.network)
     lines = [f"validation: {result.validation}"]
     if result.test is not None:
         passed = result.test.digit >= network.digit_bar and result.test.sum >= network.sum_bar

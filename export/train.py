@@ -33,13 +33,13 @@ from export.data import (
     Augmentation,
     LabelledImages,
     Split,
-    augment,
     draw_numbers,
     load_mnist,
     split_indices,
 )
 from export.evaluate import Accuracy, evaluate
 from export.history import EpochRecord
+from export.lessons import Lessons
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -60,6 +60,8 @@ RESUME_FILE = "resume.safetensors"
 HISTORY_FILE = "history.json"
 CURVES_FILE = "curves.png"
 CONFUSION_FILE = "confusion.png"
+LESSONS_DIR = "lessons"
+"""Beside the folders of the runs; see `export.lessons.Lessons`."""
 
 _RESUME_KEY = "edge_adder.resume"
 _WARM_UP = 0.1  # share of the run in which the learning rate rises
@@ -87,6 +89,13 @@ class TrainConfig:
         averaging: Decay, for each step, of the exponential average of the weights that is
             validated and kept; 0 keeps the last weights.
         augment: Whether images are moved, turned, scaled, sheared and bent.
+        erase: Share of the images that lose a random rectangle.
+        variations: After so many epochs the same augmented images come again; 0 for never.
+        teachers: Names of finished runs beside `out`, whose answers are learned from.
+        distillation: Share of the loss that is the distance from the teachers' answers (Kullback
+            and Leibler's); the rest is from the labels.
+        temperature: That logits are divided by where the two answers are compared.
+        label_smoothing: Probability that is spread over all digits in the labels.
         numbers: ``random`` draws each image a new number in every epoch; ``table`` gives the
             image with index i the number i modulo 10.
         split: Which training images are held out for validation.
@@ -109,6 +118,12 @@ class TrainConfig:
     weight_decay: float = 0.05
     averaging: float = 0.999
     augment: bool = True
+    erase: float = 0.0
+    variations: int = 0
+    teachers: tuple[str, ...] = ()
+    distillation: float = 0.0
+    temperature: float = 1.0
+    label_smoothing: float = 0.0
     numbers: Numbers = "random"
     split: Split = "fixed"
     precision: Precision = "float32"
@@ -118,12 +133,20 @@ class TrainConfig:
     out: Path = Path("runs/edge")
 
     def __post_init__(self) -> None:
-        networks.check_name(self.network)
+        networks.find(self.network)
         _require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
         _require(self.batch_size >= 2, "batch_size", self.batch_size, "2 or more")
         _require(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "above 0")
         _require(0 <= self.weight_decay < math.inf, "weight_decay", self.weight_decay, "0 or more")
         _require(0 <= self.averaging < 1, "averaging", self.averaging, "0 or more and below 1")
+        for name in ("erase", "distillation", "label_smoothing"):
+            share = getattr(self, name)
+            _require(0 <= share <= 1, name, share, "0 to 1")
+        _require(self.variations >= 0, "variations", self.variations, "0 or more")
+        _require(0 < self.temperature < math.inf, "temperature", self.temperature, "above 0")
+        object.__setattr__(self, "teachers", tuple(self.teachers))  # JSON has lists
+        if bool(self.teachers) != bool(self.distillation):
+            raise InputError("teachers and distillation need each other")
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             _require(value in choices, name, value, f"one of {', '.join(choices)}")
@@ -141,9 +164,9 @@ class TrainConfig:
         Raises:
             InputError: The network has no such recipe, or a value is out of its range.
         """
-        networks.check_name(network)
+        networks.find(network)
         _require(recipe in RECIPES, "recipe", recipe, f"one of {', '.join(RECIPES)}")
-        kind = networks.NETWORKS[network]
+        kind = networks.find(network)
         settings = kind.recipe if recipe == "ours" else kind.published_recipe
         if settings is None:
             having = [n for n, other in networks.NETWORKS.items() if other.published_recipe]
@@ -155,6 +178,7 @@ class TrainConfig:
     def recipe(self) -> dict[str, Any]:
         """The fields that decide the weights, in JSON's types: all but device and folders."""
         fields = dataclasses.asdict(self)
+        fields["teachers"] = list(self.teachers)
         return {k: v for k, v in fields.items() if k not in ("device", "data_dir", "out")}
 
 
@@ -324,6 +348,16 @@ def train(
     if len(fit) < config.batch_size:
         raise InputError(f"batch_size must be at most {len(fit)}, got {config.batch_size}")
 
+    lessons = Lessons(
+        fit,
+        augmentation=Augmentation() if config.augment else None,
+        erase=config.erase,
+        teachers=_teachers(config),
+        variations=config.variations,
+        seed=config.seed,
+        folder=config.out.parent / LESSONS_DIR,
+    )
+
     make_folder(config.out)
     state = _State(config, device)
     if resume:
@@ -336,7 +370,7 @@ def train(
     table = fit_indices % DIGITS if config.numbers == "table" else None
     for epoch in range(len(state.history), config.epochs):
         began = time.perf_counter()
-        loss = _train_epoch(state, config, fit, epoch, table=table, observer=observer)
+        loss = _train_epoch(state, config, fit, lessons, epoch, table=table, observer=observer)
         if not math.isfinite(loss):
             raise InputError(
                 f"training diverged in epoch {epoch + 1} (loss {loss}): lower learning_rate"
@@ -381,6 +415,7 @@ def _train_epoch(
     state: _State,
     config: TrainConfig,
     fit: LabelledImages,
+    lessons: Lessons,
     epoch: int,
     *,
     table: Tensor | None,
@@ -397,24 +432,24 @@ def _train_epoch(
     torch.manual_seed(_epoch_seed(config.seed, epoch))  # dropout draws from the global generator
     order = torch.randperm(len(fit), generator=generator)
     numbers = draw_numbers(len(fit), generator) if table is None else table
-    augmentation = Augmentation()
     steps = len(fit) // config.batch_size
     losses = torch.zeros((), device=fit.labels.device)
     state.network.train()
     for step in range(steps):
         chosen = order[step * config.batch_size : (step + 1) * config.batch_size]
-        batch = fit.at(chosen.to(fit.labels.device))
-        images = augment(batch.images, augmentation, generator) if config.augment else batch.images
         number = numbers[chosen].to(fit.labels.device)
+        chosen = chosen.to(fit.labels.device)
+        lesson, labels = lessons.batch(epoch, chosen, generator), fit.labels[chosen]
         done = epoch * steps + step + 1
         for group in state.optimizer.param_groups:
             group["lr"] = config.learning_rate * _rate(config, done / (config.epochs * steps))
         with torch.autocast(
-            images.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"
+            labels.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"
         ):
-            digit, total = state.network(images, number)
-        loss = F.nll_loss(digit.float(), batch.labels)
-        loss = (loss + F.nll_loss(total.float(), batch.labels + number)) / 2
+            digit, total = state.network(lesson.images, number)
+        loss = _loss(
+            config, (digit.float(), total.float()), (labels, labels + number), lesson.advice
+        )
         state.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         state.optimizer.step()
@@ -422,6 +457,51 @@ def _train_epoch(
         losses += loss.detach()
         observer.step(epoch + 1, step + 1, loss.item)
     return float(losses) / steps
+
+
+def _loss(
+    config: TrainConfig,
+    answers: tuple[Tensor, Tensor],
+    labels: tuple[Tensor, Tensor],
+    advice: Tensor | None,
+) -> Tensor:
+    """The mean distance of both outputs from the labels, and of the digit from the advice.
+
+    Args:
+        config: The shares.
+        answers: digit float32 (batch, 10) and sum float32 (batch, 19); log-probabilities.
+        labels: The digits and the sums, int64 (batch,) each.
+        advice: float (batch, 10); the teachers' log-probabilities of the digits.
+    """
+    digit, total = answers
+    of_digit = F.nll_loss(digit, labels[0])
+    if config.label_smoothing:
+        of_digit = torch.lerp(of_digit, -digit.mean(), config.label_smoothing)
+    loss = (of_digit + F.nll_loss(total, labels[1])) / 2
+    if advice is None:
+        return loss
+    ours, theirs = ((x / config.temperature).log_softmax(1) for x in (digit, advice.float()))
+    distance = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+    distance = distance * config.temperature**2  # keeps the gradient's size
+    return torch.lerp(loss, distance, config.distillation)
+
+
+def _teachers(config: TrainConfig) -> list[Checkpoint]:
+    """What the runs left that are named.
+
+    Raises:
+        InputError: There is no such run beside this one.
+        CheckpointError: Its checkpoint cannot be read.
+    """
+    found = []
+    for name in config.teachers:
+        path = config.out.parent / name / CHECKPOINT_FILE
+        if not path.is_file():
+            raise InputError(
+                f"no teacher in {path.parent}: train it first, or learn without one: --no-teacher"
+            )
+        found.append(checkpoint.load(path))
+    return found
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:

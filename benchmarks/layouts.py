@@ -1,0 +1,97 @@
+"""Networks written in one line, so that many can be tried: ``16k5s2 16k3s2 32k3s2 32k3 flat``.
+
+A word is a convolution with BatchNorm and ReLU: output channels, ``k`` kernel, ``s`` stride (1
+where it is left out), then ``v`` for no padding, ``d`` for depthwise and pointwise, or ``r`` for a
+residual one that keeps the shape. The last word is the head: ``flat`` joins all positions by one
+convolution of their size, ``mean`` averages them first. An exact adder follows.
+"""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor, nn
+
+from edge_adder.contract import DIGITS, IMAGE_SIDE
+from export.networks.parts import ExactAdder, Network, scale_image
+
+_WORD = re.compile(r"(?P<channels>\d+)k(?P<kernel>\d)(?:s(?P<stride>\d))?(?P<kind>[vdr]?)")
+
+
+class Residual(nn.Module):
+    """The input is added before the last ReLU."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape in, the same out."""
+        added: Tensor = x + self.inner(x)
+        return added.relu()
+
+
+class Layout(Network):
+    """A network made of its line; a subclass names the line."""
+
+    source = "a layout of the search"
+    digit_bar = 0.99
+    line: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        *words, head = self.line.split()
+        channels = 1
+        blocks: list[nn.Module] = []
+        for word in words:
+            found = _WORD.fullmatch(word)
+            if found is None or head not in ("flat", "mean"):
+                raise ValueError(f"not a layout: {self.line!r} ({word!r})")
+            block, channels = _block(channels, **found.groupdict())
+            blocks.append(block)
+        self.blocks = nn.Sequential(*blocks)
+        with torch.no_grad():
+            side = self.blocks.eval()(torch.zeros(1, 1, IMAGE_SIDE, IMAGE_SIDE)).shape[-1]
+        self.train()
+        self.mean = nn.AdaptiveAvgPool2d(1) if head == "mean" else nn.Identity()
+        self.head = nn.Conv2d(channels, DIGITS, 1 if head == "mean" else side)
+        self.adder = ExactAdder()
+
+    def forward(self, image: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Network`."""
+        x = self.head(self.mean(self.blocks(scale_image(image))))
+        digit = x.flatten(1).log_softmax(1)
+        return digit, self.adder(digit, number)
+
+
+def layout(line: str) -> type[Layout]:
+    """The class of a line.
+
+    Raises:
+        ValueError: It is not in the form above.
+    """
+    made = type("Layout", (Layout,), {"line": line})
+    made()
+    return made
+
+
+def _block(
+    before: int, *, channels: str, kernel: str, stride: str | None, kind: str
+) -> tuple[nn.Module, int]:
+    """The module of a word, and its output channels."""
+    after, size, step = int(channels), int(kernel), int(stride or 1)
+    padding = 0 if kind == "v" else size // 2
+    if kind == "d":
+        layers: list[nn.Module] = [
+            nn.Conv2d(before, before, size, step, padding, groups=before, bias=False),
+            nn.BatchNorm2d(before),
+            nn.ReLU(),
+            nn.Conv2d(before, after, 1, bias=False),
+        ]
+    else:
+        layers = [nn.Conv2d(before, after, size, step, padding, bias=False)]
+    layers.append(nn.BatchNorm2d(after))
+    if kind == "r":
+        return Residual(nn.Sequential(*layers)), after
+    return nn.Sequential(*layers, nn.ReLU()), after
