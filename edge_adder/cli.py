@@ -378,7 +378,7 @@ def train(
         "precision": precision,
         "seed": seed,
     }
-    given = {name: value for name, value in settings.items() if value is not None}
+    given: dict[str, Any] = {k: value for k, value in settings.items() if value is not None}
     if not teacher:
         given |= {"teachers": (), "distillation": 0.0, "variations": 0}
     places = {"device": device, "data_dir": data_dir, "out": out}
