@@ -97,6 +97,9 @@ def predict(
     top: Annotated[
         int, typer.Option(metavar="K", help="Also print the K most probable digits and sums.")
     ] = 0,
+    min_probability: Annotated[
+        float, typer.Option(metavar="P", help="Below this probability the answer is `unsure`.")
+    ] = 0.0,
     save_input: Annotated[
         Path | None,
         typer.Option(metavar="FILE.png", help="Write the 28x28 image that the network saw."),
@@ -107,14 +110,12 @@ def predict(
 ) -> int:
     """Read the digit in each image and add NUMBER to it.
 
-    Prints `IMAGE: DIGIT + NUMBER = SUM  (PROBABILITY)` for each image, in order. Exits with 6 where
-    some images could not be read, with 2 where none could.
+    Prints `IMAGE: DIGIT + NUMBER = SUM  (PROBABILITY)` for each image, in order; `IMAGE: unsure`
+    instead where digit or sum is less probable than --min-probability. Exits with 6 where some
+    images could not be read or an answer was unsure, with 2 where no image could be read.
     """
     images, number = _split_arguments(arguments or [])
-    if not 0 <= top <= DIGITS:
-        raise InputError(f"--top must be 0 to {DIGITS}, got {top}")
-    if save_input is not None and len(images) != 1:
-        raise InputError(f"--save-input takes one image, got {len(images)}")
+    _check_predict(len(images), min_probability, top, save_input)
 
     from edge_adder.predictor import EdgeAdder
 
@@ -127,19 +128,23 @@ def predict(
     else:
         outcomes = [_predict_and_save(adder, sources[0], number, ink, save_input)]
 
-    failures = []
+    failures, unsure = [], False
     for image, outcome in zip(images, outcomes, strict=True):
         if isinstance(outcome, EdgeAdderError):
             failures.append(outcome)
             _say(f"error: {outcome}")
             if json_lines:
                 _print_json({"image": image, "error": str(outcome)})
-        elif json_lines:
-            _print_json(_prediction_to_dict(image, outcome, adder, top))
+            continue
+        sure = outcome.probability >= min_probability
+        unsure = unsure or not sure
+        if json_lines:
+            result = _prediction_to_dict(image, outcome, adder, top)
+            _print_json(result | {"unsure": not sure} if min_probability else result)
         else:
-            _print_prediction(image, outcome, top)
+            _print_prediction(image, outcome, top, sure=sure)
     if not failures:
-        return ExitCode.DONE
+        return ExitCode.ATTENTION if unsure else ExitCode.DONE
     return failures[0].exit_code if len(failures) == len(images) else ExitCode.ATTENTION
 
 
@@ -548,12 +553,21 @@ def _prediction_to_dict(
     return result
 
 
-def _print_prediction(image: str, prediction: Prediction, top: int) -> None:
-    probability = min(prediction.digit_probability, prediction.sum_probability)
-    print(
-        f"{_printable(image)}: {prediction.digit} + {prediction.number} = {prediction.sum}  "
-        f"({100 * probability:.2f} %)"
-    )
+def _check_predict(images: int, min_probability: float, top: int, save_input: Path | None) -> None:
+    """Refuse options of `predict` that cannot be kept."""
+    if not 0 <= min_probability <= 1:  # NaN is neither
+        raise InputError(f"--min-probability must be 0 to 1, got {min_probability}")
+    if not 0 <= top <= DIGITS:
+        raise InputError(f"--top must be 0 to {DIGITS}, got {top}")
+    if save_input is not None and images != 1:
+        raise InputError(f"--save-input takes one image, got {images}")
+
+
+def _print_prediction(image: str, prediction: Prediction, top: int, *, sure: bool) -> None:
+    answer = f"{prediction.digit} + {prediction.number} = {prediction.sum}"
+    probability = f"{100 * prediction.probability:.2f} %"
+    shown = f"{answer}  ({probability})" if sure else f"unsure  ({answer} with {probability})"
+    print(f"{_printable(image)}: {shown}")
     ranked = zip(prediction.top_digits(top), prediction.top_sums(top), strict=True)
     for (digit, digit_probability), (total, sum_probability) in ranked:
         print(

@@ -22,6 +22,9 @@ CALIBRATION_BINS = 15
 """Bins of equal width in the expected calibration error (Guo et al. 2017, "On Calibration of Modern
 Neural Networks", section 2)."""
 
+LEAST_PROBABILITIES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+"""Where the accuracy of the answers that are left is told; as `--min-probability` of predict."""
+
 CONFUSION_FILE = "confusion.png"
 WRONG_FILE = "wrong.png"
 
@@ -66,6 +69,21 @@ class WrongImage:
 
 
 @dataclass(frozen=True, slots=True)
+class Coverage:
+    """What a least probability leaves of the answers, and how good that is.
+
+    Attributes:
+        min_probability: Answers below it are `unsure`.
+        answered: Fraction of all pairs that are not.
+        right: Fraction of those whose digit and sum are both right; None where there are none.
+    """
+
+    min_probability: float
+    answered: float
+    right: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """What a model answered for all pairs of image and number. Fractions are of all pairs.
 
@@ -82,6 +100,7 @@ class Evaluation:
         agreement: Fraction of answered pairs whose sum is the answered digit + number.
         digit_calibration_error: Expected calibration error of the digit, 0 to 1.
         sum_calibration_error: Of the sum.
+        coverage: For each of `LEAST_PROBABILITIES`.
         by_digit: For each true digit.
         by_number: For each number.
         by_sum: For each true sum.
@@ -104,6 +123,7 @@ class Evaluation:
     agreement: float
     digit_calibration_error: float
     sum_calibration_error: float
+    coverage: list[Coverage]
     by_digit: list[Rate]
     by_number: list[Rate]
     by_sum: list[Rate]
@@ -175,6 +195,11 @@ def evaluate(
         agreement=_mean(answers.sum == answers.digit + numbers) or 0.0,
         digit_calibration_error=calibration_error(answers.digit_probability, right_digits),
         sum_calibration_error=calibration_error(answers.sum_probability, right_sums),
+        coverage=coverage(
+            np.minimum(answers.digit_probability, answers.sum_probability),
+            right_digits & right_sums,
+            truth.size,
+        ),
         by_digit=_rates(truth, DIGITS, digits, sums),
         by_number=_rates(all_pairs, DIGITS, digits, sums),
         by_sum=_rates(truth + numbers, SUMS, digits, sums),
@@ -207,6 +232,23 @@ def calibration_error(probabilities: NDArray[np.float64], right: NDArray[np.bool
     bins = np.minimum((probabilities * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1).ravel()
     gaps = np.bincount(bins, weights=(right - probabilities).ravel(), minlength=CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / max(1, probabilities.size))
+
+
+def coverage(
+    probabilities: NDArray[np.float64], right: NDArray[np.bool_], pairs: int
+) -> list[Coverage]:
+    """How many answers are left, and right, where those below a probability are left out.
+
+    Args:
+        probabilities: Of the answers given, 0 to 1, any shape.
+        right: Whether each was right, same shape.
+        pairs: That were asked; those without an answer are never sure.
+    """
+    kept = [(least, probabilities >= least) for least in LEAST_PROBABILITIES]
+    return [
+        Coverage(least, float(mask.sum()) / max(1, pairs), _mean(right[mask]))
+        for least, mask in kept
+    ]
 
 
 def _prepare(
@@ -307,6 +349,8 @@ def report(found: Evaluation) -> str:
         f"sum    {found.sum:8.2%}   calibration error {found.sum_calibration_error:.2%}",
         f"the sum is the digit + number in {found.agreement:.2%} of the answers",
         "",
+        *_coverage_lines(found.coverage),
+        "",
         "         with this digit      with this number        with this sum",
         "        digit       sum       digit       sum       digit       sum     pairs",
     ]
@@ -323,6 +367,19 @@ def report(found: Evaluation) -> str:
     if found.left_out:
         lines.append(f"{found.left_out:,} pictures have no label and were left out")
     return "\n".join(lines)
+
+
+def _coverage_lines(coverage: list[Coverage]) -> list[str]:
+    """A column for each least probability."""
+    columns = [
+        (f"{each.min_probability:g}", f"{each.answered:.2%}", _cell(each.right).strip() or "-")
+        for each in coverage
+    ]
+    names = ("--min-probability", "answered", "of them right")
+    return [
+        f"{name:18}" + "".join(f"{value:>9}" for value in row)
+        for name, row in zip(names, zip(*columns, strict=True), strict=True)
+    ]
 
 
 def _cell(fraction: float | None) -> str:

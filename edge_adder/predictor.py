@@ -112,6 +112,11 @@ class Prediction:
     _row: int = field(repr=False, compare=False)
 
     @property
+    def probability(self) -> float:
+        """Of the less probable of digit and sum, 0 to 1: what can be believed of the answer."""
+        return min(self.digit_probability, self.sum_probability)
+
+    @property
     def digit_log_probabilities(self) -> NDArray[np.float32]:
         """float32 (10,); of each digit."""
         row: NDArray[np.float32] = self._outputs.digit[self._row]

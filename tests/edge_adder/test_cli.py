@@ -127,6 +127,33 @@ class TestPredict:
         done = edge_adder("predict", SEVEN, "5", "--provider", "auto", "--json")
         assert done.stderr == f"edge-adder: provider auto: {json.loads(done.stdout)['provider']}\n"
 
+    def test_an_improbable_answer_is_unsure_and_exits_with_6(self, edge_adder: Run) -> None:
+        both = [SEVEN, str(Path(SEVEN).with_name("five.jpg"))]
+        sure = [
+            json.loads(x)
+            for x in edge_adder("predict", *both, "5", "--json").stdout.split("\n")[:-1]
+        ]
+        assert all("unsure" not in answer for answer in sure)
+        low, high = sorted(answer["sum_probability"] for answer in sure)
+        between = str((low + high) / 2)
+
+        done = edge_adder("predict", *both, "5", "--min-probability", between)
+        assert done.returncode == 6
+        lines = done.stdout.splitlines()
+        assert [": unsure  (" in line for line in lines] == [
+            answer["sum_probability"] == low for answer in sure
+        ]
+        assert all(" + 5 = " in line and " %)" in line for line in lines)
+        assert done.stderr == ""
+
+        done = edge_adder("predict", *both, "5", "--min-probability", between, "--json")
+        assert done.returncode == 6
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [answer["unsure"] for answer in answers] == [
+            answer["sum_probability"] == low for answer in sure
+        ]
+        assert edge_adder("predict", *both, "5", "--min-probability", str(low)).returncode == 0
+
     def test_some_failures_exit_with_6_and_keep_the_rest(
         self, edge_adder: Run, tmp_path: Path
     ) -> None:
@@ -252,6 +279,8 @@ class TestBadInput:
             (["--threads", "0"], "threads must be an integer from 1 to 256, got 0"),
             (["--threads", "x"], "Invalid value for '--threads'"),
             (["--top", "11"], "--top must be 0 to 10, got 11"),
+            (["--min-probability", "1.1"], "--min-probability must be 0 to 1, got 1.1"),
+            (["--min-probability", "nan"], "--min-probability must be 0 to 1, got nan"),
             (["--tpo", "1"], "No such option"),
             ([SEVEN, "5", "--save-input", "seen.png"], "--save-input takes one image, got 3"),
         ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 import subprocess
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from PIL import Image
 from edge_adder import EdgeAdder, Outputs
 from edge_adder import evaluate as evaluation
 from edge_adder.datasets import LabelledPictures
-from edge_adder.evaluate import calibration_error, evaluate, report
+from edge_adder.evaluate import calibration_error, coverage, evaluate, report
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 ROOT = Path(__file__).parents[2]
@@ -118,6 +119,30 @@ class TestFigures:
         evaluate(FakeAdder(), pictures(*[(1, 1, NEVER)] * 130), progress=seen.append)
         assert sum(seen) == 130
         assert len(seen) > 2
+
+
+class TestCoverage:
+    def test_what_is_left_and_how_good_it_is(self) -> None:
+        probabilities = np.array([[0.3, 0.75], [0.9, 0.999]])
+        right = np.array([[False, True], [False, True]])
+        found = {each.min_probability: each for each in coverage(probabilities, right, pairs=8)}
+        assert (found[0.0].answered, found[0.0].right) == (0.5, 0.5)
+        assert (found[0.5].answered, found[0.5].right) == (3 / 8, 2 / 3)
+        assert (found[0.9].answered, found[0.9].right) == (2 / 8, 0.5)  # a probability itself stays
+        assert (found[0.999].answered, found[0.999].right) == (1 / 8, 1)
+
+    def test_no_answers(self) -> None:
+        (first, *_) = coverage(np.zeros((0, 10)), np.zeros((0, 10), bool), pairs=0)
+        assert (first.answered, first.right) == (0, None)
+
+    def test_it_is_of_digit_and_sum_together(self) -> None:
+        found = evaluate(FakeAdder(), pictures((3, 3, NEVER), (5, 5, 2)))
+        by_least = {each.min_probability: each for each in found.coverage}
+        assert (by_least[0.5].answered, by_least[0.5].right) == (1, 19 / 20)
+        assert (by_least[0.7].answered, by_least[0.7].right) == (0, None)  # 0.6 sure of the sum
+        text = report(found)
+        assert re.search(r"--min-probability +0 +0.5 +0.7", text)
+        assert re.search(r"of them right +95.00% +95.00% +- ", text)
 
 
 class TestCalibrationError:
