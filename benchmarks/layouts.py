@@ -42,11 +42,13 @@ class Layout(Network):
     def __init__(self) -> None:
         super().__init__()
         *words, head = self.line.split()
+        if head not in ("flat", "mean"):
+            raise ValueError(f"not a layout: {self.line!r} ends with neither flat nor mean")
         channels = 1
         blocks: list[nn.Module] = []
         for word in words:
             found = _WORD.fullmatch(word)
-            if found is None or head not in ("flat", "mean"):
+            if found is None:
                 raise ValueError(f"not a layout: {self.line!r} ({word!r})")
             block, channels = _block(channels, **found.groupdict())
             blocks.append(block)

@@ -162,7 +162,10 @@ def plot(record: dict[str, Any]) -> bytes:
             axes.plot(x, y, "o", color="tab:blue", markersize=4)
             axes.annotate(line, (x, y), (4, 3), textcoords="offset points", fontsize=6)
     for name in networks.NETWORKS:
-        made = json.loads((WEIGHTS_DIR / f"{name}.json").read_text())
+        path = WEIGHTS_DIR / f"{name}.json"
+        if not path.is_file():  # a candidate that this process has trained
+            continue
+        made = json.loads(path.read_text())
         x, y = timed[name]["ratio"], 100 * (1 - made["metrics"]["validation"]["digit"])
         colour = "tab:red" if name == networks.DEFAULT else "tab:orange"
         axes.plot(x, y, "s", color=colour, markersize=6)
