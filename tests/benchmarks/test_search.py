@@ -88,7 +88,7 @@ class TestTheSearch:
         assert first == second
         assert "validation digit" in first
 
-        monkeypatch.setattr(pareto, "VALIDATED_PAIRS", 5000)  # of 500 images
+        monkeypatch.setattr(pareto, "VALIDATED_PAIRS", 500)  # of 50 images
         pareto.draw(runs=tmp_path)
         record = json.loads((tmp_path / "pareto.json").read_text())
         (row,) = record["trained"].values()
