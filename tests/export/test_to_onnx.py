@@ -314,9 +314,9 @@ class TestTheCommand:
         ],
     )
     def test_bad_options(
-        self, edge_adder: Run, tmp_path: Path, options: list[str], code: int, message: str
+        self, in_process: Run, tmp_path: Path, options: list[str], code: int, message: str
     ) -> None:
-        done = edge_adder("export", *options)
+        done = in_process("export", *options)
         assert (done.returncode, done.stdout) == (code, "")
         assert done.stderr.startswith(f"edge-adder: error: {message}")
         assert len(done.stderr.splitlines()) == 1

@@ -210,13 +210,13 @@ class TestRecipes:
 
     def test_from_the_command_line(
         self,
-        edge_adder: Callable[..., subprocess.CompletedProcess[str]],
+        in_process: Callable[..., subprocess.CompletedProcess[str]],
         tiny_mnist: Path,
         tmp_path: Path,
     ) -> None:
         data = ("--data-dir", tiny_mnist, "--device", "cpu")
         asked = ("train", "--network", "early-fusion", "--recipe", "published", "--epochs", "1")
-        done = edge_adder(*asked, *data, "--no-test")
+        done = in_process(*asked, *data, "--no-test")
         assert done.returncode == 0, done.stderr
         assert "test" not in done.stdout
         left = tmp_path / "runs" / "early-fusion-published" / "checkpoint.json"
@@ -224,13 +224,13 @@ class TestRecipes:
         assert record["config"]["split"] == "random-80-20"
         assert record["config"]["epochs"] == 1
         assert set(record["metrics"]) == {"validation"}
-        again = edge_adder(
+        again = in_process(
             *("train", "--resume", "--recipe", "published", "--epochs", "1"),
             *("--out", left.parent, *data),
         )
         assert again.returncode == 0, again.stderr
         assert "test: digit" in again.stdout
-        wrong = edge_adder("train", "--network", "wide", "--recipe", "published", *data)
+        wrong = in_process("train", "--network", "wide", "--recipe", "published", *data)
         assert wrong.returncode == 2
         assert "no recipe of wide is published: expected one of" in wrong.stderr
 
