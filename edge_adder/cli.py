@@ -251,7 +251,8 @@ def bench(
     """Measure latency, throughput, cold start and parity of a model on this device.
 
     FIGURE is p50, p90, p99, p99.9 or max of predict_array, or of another call as CALL.p90;
-    throughput, cold_start or peak_memory. Exits with 6 where a condition holds or parity failed.
+    throughput, cold_start or peak_memory. Exits with 6 where a condition holds or cannot be
+    decided, or where parity failed.
     """
     if suite is not None:
         others = model, json_file, baseline, fail_if
