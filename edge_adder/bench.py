@@ -40,9 +40,10 @@ from numpy.typing import NDArray
 
 from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
 from edge_adder.cores import allowed_cores
+from edge_adder.decode import decode, encode_png
 from edge_adder.environment import fingerprint
 from edge_adder.errors import EdgeAdderError, InputError
-from edge_adder.image import decode, encode_png, prepare_image
+from edge_adder.image import prepare_image
 from edge_adder.predictor import (
     BUNDLED_MODEL,
     MAX_THREADS,

@@ -17,8 +17,9 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
@@ -104,18 +105,26 @@ def predict(
         Path | None,
         typer.Option(metavar="FILE.png", help="Write the 28x28 image that the network saw."),
     ] = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw picture, found ink, input and both outputs."),
+    ] = None,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Print what the network saw, in blocks.")
+    ] = False,
     json_lines: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a line for each image.")
     ] = False,
 ) -> int:
     """Read the digit in each image and add NUMBER to it.
 
-    Prints `IMAGE: DIGIT + NUMBER = SUM  (PROBABILITY)` for each image, in order; `IMAGE: unsure`
-    instead where digit or sum is less probable than --min-probability. Exits with 6 where some
-    images could not be read or an answer was unsure, with 2 where no image could be read.
+    Prints `IMAGE: DIGIT + NUMBER = SUM  (PROBABILITY)` for each image in order, with `unsure`
+    before the answer where digit or sum is less probable than --min-probability. Exits with 6
+    where some images could not be read or an answer was unsure, with 2 where none could be read.
     """
     images, number = _split_arguments(arguments or [])
-    _check_predict(len(images), min_probability, top, save_input)
+    shown = _Shown(save_input, explain, preview)
+    _check_predict(min_probability, top, shown, len(images), json_lines=json_lines)
 
     from edge_adder.predictor import EdgeAdder
 
@@ -123,10 +132,10 @@ def predict(
     if provider == "auto":
         _say(f"provider auto: {adder.provider}")
     sources: list[Any] = [_standard_input() if image == "-" else image for image in images]
-    if save_input is None:
-        outcomes = adder.predict_many(sources, number, ink=ink, on_error="return")  # type: ignore[call-overload]
+    if any(shown):
+        outcomes = _predict_and_show(adder, sources, number, ink, shown)
     else:
-        outcomes = [_predict_and_save(adder, sources[0], number, ink, save_input)]
+        outcomes = adder.predict_many(sources, number, ink=ink, on_error="return")  # type: ignore[call-overload]
 
     failures, unsure = [], False
     for image, outcome in zip(images, outcomes, strict=True):
@@ -139,8 +148,7 @@ def predict(
         sure = outcome.probability >= min_probability
         unsure = unsure or not sure
         if json_lines:
-            result = _prediction_to_dict(image, outcome, adder, top)
-            _print_json(result | {"unsure": not sure} if min_probability else result)
+            _print_json(_prediction_to_dict(image, outcome, adder, top) | {"unsure": not sure})
         else:
             _print_prediction(image, outcome, top, sure=sure)
     if not failures:
@@ -305,17 +313,19 @@ def networks(as_json: JsonOption = False) -> None:
 def train(
     network: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="One of `edge-adder networks`.  [default: edge]"),
+        typer.Option(
+            metavar="NAME", help="One of `edge-adder networks`, or teacher.  [default: edge]"
+        ),
     ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
             metavar="ours|published",
-            help="Where the six options below have their defaults.  [default: ours]",
+            help="Where the options below have their defaults.  [default: ours]",
         ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(metavar="N", help="Passes over the images; edge: 60.")
+        int | None, typer.Option(metavar="N", help="Passes over the images; edge: 160.")
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(metavar="N", help="Images for each step; edge: 128.")
@@ -386,7 +396,7 @@ def train(
     }
     given: dict[str, Any] = {k: value for k, value in settings.items() if value is not None}
     if not teacher:
-        given |= {"teachers": (), "distillation": 0.0, "variations": 0}
+        given |= {"teachers": (), "distillation": 0.0}
     places = {"device": device, "data_dir": data_dir, "out": out}
     typer.echo(commands.train(given, recipe=recipe, resume=resume, test=test, **places))
 
@@ -492,19 +502,37 @@ def _usage_message(error: Any, arguments: list[str]) -> str:
     return str(error.format_message())
 
 
-def _predict_and_save(
-    adder: EdgeAdder, source: Any, number: int, ink: Any, path: Path
-) -> Prediction | EdgeAdderError:
-    """The answer for one image, after writing the 28×28 that it rests on."""
-    from edge_adder.files import write_atomically
-    from edge_adder.image import encode_png, prepare_image
+class _Shown(NamedTuple):
+    """What a user asked to see of an image beside the answer."""
 
-    try:
-        seen = prepare_image(source, ink=ink)
-    except EdgeAdderError as error:
-        return error
-    write_atomically(path, encode_png(seen))
-    return adder.predict(seen, number, ink="light")
+    save_input: Path | None
+    explain: Path | None
+    preview: bool
+
+
+def _predict_and_show(
+    adder: EdgeAdder, sources: list[Any], number: int, ink: Any, shown: _Shown
+) -> Iterator[Prediction | EdgeAdderError]:
+    """The answer for each image, one by one; what was asked for is written or printed before it."""
+    from edge_adder import explain
+    from edge_adder.decode import encode_png
+    from edge_adder.files import write_atomically
+    from edge_adder.image import prepare
+
+    for source in sources:
+        try:
+            image, preparation = prepare(source, ink=ink)
+        except EdgeAdderError as error:
+            yield error
+            continue
+        prediction = adder.predict_prepared(image, preparation, number)
+        if shown.save_input is not None:
+            write_atomically(shown.save_input, encode_png(image))
+        if shown.explain is not None:
+            write_atomically(shown.explain, explain.explanation(source, image, prediction))
+        if shown.preview:
+            typer.echo(explain.preview(image, getattr(sys.stdout, "encoding", None)))
+        yield prediction
 
 
 def _split_arguments(arguments: list[str]) -> tuple[list[str], int]:
@@ -547,6 +575,7 @@ def _prediction_to_dict(
         "sum_probability": prediction.sum_probability,
         "provider": prediction.provider,
         "model": adder.model,
+        "preparation": asdict(prediction.preparation),
     }
     if top:
         result["top_digits"] = prediction.top_digits(top)
@@ -554,14 +583,19 @@ def _prediction_to_dict(
     return result
 
 
-def _check_predict(images: int, min_probability: float, top: int, save_input: Path | None) -> None:
+def _check_predict(
+    min_probability: float, top: int, shown: _Shown, images: int, *, json_lines: bool
+) -> None:
     """Refuse options of `predict` that cannot be kept."""
     if not 0 <= min_probability <= 1:  # NaN is neither
         raise InputError(f"--min-probability must be 0 to 1, got {min_probability}")
     if not 0 <= top <= DIGITS:
         raise InputError(f"--top must be 0 to {DIGITS}, got {top}")
-    if save_input is not None and images != 1:
-        raise InputError(f"--save-input takes one image, got {images}")
+    for option, wanted in (("--save-input", shown.save_input), ("--explain", shown.explain)):
+        if wanted is not None and images != 1:
+            raise InputError(f"{option} takes one image, got {images}")
+    if shown.preview and json_lines:
+        raise InputError("expected --preview or --json, got both")
 
 
 def _print_prediction(image: str, prediction: Prediction, top: int, *, sure: bool) -> None:

@@ -33,6 +33,7 @@ from edge_adder.contract import (
     differences,
 )
 from edge_adder.cores import allowed_cores
+from edge_adder.decode import ImageSource
 from edge_adder.errors import (
     ContractError,
     EdgeAdderError,
@@ -41,7 +42,8 @@ from edge_adder.errors import (
     ModelError,
     ProviderError,
 )
-from edge_adder.image import INKS, ImageSource, Ink, are_ready, prepare_image
+from edge_adder.image import READY, Preparation, are_ready, prepare
+from edge_adder.ink import INKS, Ink
 from edge_adder.map_ahead import map_ahead
 from edge_adder.providers import (
     EXECUTION_PROVIDERS,
@@ -100,6 +102,7 @@ class Prediction:
         sum_probability: Of that sum, 0 to 1.
         number: The number that was added.
         provider: The execution provider that computed it, ``cpu`` or ``cuda``.
+        preparation: What was done to the image before the network saw it.
     """
 
     digit: int
@@ -108,6 +111,7 @@ class Prediction:
     sum_probability: float
     number: int
     provider: str
+    preparation: Preparation
     _outputs: Outputs = field(repr=False, compare=False)  # of its whole batch
     _row: int = field(repr=False, compare=False)
 
@@ -264,16 +268,30 @@ class EdgeAdder:
             InputError: The image or the number cannot be used.
             FileAccessError: The image file cannot be read.
         """
+        number = check_number(number)  # before the work
+        return self.predict_prepared(*prepare(image, ink=ink), number)
+
+    def predict_prepared(
+        self, image: NDArray[np.uint8], preparation: Preparation, number: int
+    ) -> Prediction:
+        """As `predict`, for what `edge_adder.image.prepare` returned.
+
+        Args:
+            image: uint8 (28, 28); 0 = background, 255 = full ink.
+            preparation: Becomes part of the answer.
+            number: 0 to 9.
+
+        Raises:
+            InputError: The number cannot be used.
+        """
         number = check_number(number)
-        prepared = prepare_image(image, ink=ink)[None, None]
+        images = image[None, None]
         if self._batch is None:
-            found = self._session.run(
-                _OUTPUTS, {IMAGE.name: prepared, NUMBER.name: _NUMBERS[number]}
-            )
+            found = self._session.run(_OUTPUTS, {IMAGE.name: images, NUMBER.name: _NUMBERS[number]})
             outputs = _new_tuple(Outputs, found)
         else:
-            outputs = self._run_padded(prepared, _NUMBERS[number])
-        return make_prediction(number, outputs, self._provider)
+            outputs = self._run_padded(images, _NUMBERS[number])
+        return make_prediction(number, outputs, self._provider, preparation)
 
     @overload
     def predict_many(
@@ -360,13 +378,13 @@ class EdgeAdder:
                 is_long=lambda pair: _is_large(pair[0]),
             )
             batches = _in_batches(prepared, size)
-        checked = map_ahead(
-            self._run_batch,
-            (batch.checked(ink) for batch in batches),
+        done = map_ahead(
+            lambda batch: self._run_batch(batch.checked(ink)),
+            batches,
             max(1, workers // self._threads),
-            is_long=lambda batch: batch.size == size >= LARGE_BATCH,  # not the rest at the end
+            is_long=lambda batch: len(batch.numbers) == size >= LARGE_BATCH,  # not the rest
         )
-        return self._answers(checked, raise_errors=on_error == "raise")
+        return self._answers(done, raise_errors=on_error == "raise")
 
     def run(self, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Outputs:
         """Run the network on arrays that keep the contract: no preparation, no copy.
@@ -407,7 +425,7 @@ class EdgeAdder:
         """The answers of every batch, one by one; an error in its place."""
         with contextlib.closing(done):  # an error holds on to this frame, and so to the threads
             for batch, outputs in done:
-                answers = _predictions(outputs, batch.numbers, self._provider)
+                answers = _predictions(outputs, batch, self._provider)
                 if not batch.errors:
                     yield from answers
                 else:
@@ -450,35 +468,38 @@ def check_number(number: object) -> int:
     raise InputError(f"number must be an integer from 0 to {DIGITS - 1}, got {number!r}")
 
 
-def make_prediction(number: int, outputs: Outputs, provider: str) -> Prediction:
+def make_prediction(
+    number: int, outputs: Outputs, provider: str, preparation: Preparation = READY
+) -> Prediction:
     """The answer for the first image of a batch."""
-    digits, sums = outputs.digit[0], outputs.sum[0]
-    digit, total = int(digits.argmax()), int(sums.argmax())
+    digits, sums = outputs.digit[0].tolist(), outputs.sum[0].tolist()
+    digit, total = max(digits), max(sums)  # on so few, quicker than numpy
     return Prediction(
-        digit,
-        total,
-        _probability(digits[digit]),
-        _probability(sums[total]),
+        digits.index(digit),
+        sums.index(total),
+        _probability(digit),
+        _probability(total),
         number,
         provider,
+        preparation,
         outputs,
         0,
     )
 
 
-def _predictions(
-    outputs: Outputs, numbers: NDArray[np.int64], provider: str
-) -> Iterator[Prediction]:
+def _predictions(outputs: Outputs, batch: _Checked, provider: str) -> Iterator[Prediction]:
     """`make_prediction` for each row of a batch, with numpy's share of it done at once."""
-    rows = range(len(numbers))
-    every = np.arange(len(numbers))
+    rows = range(len(batch.numbers))
+    every = np.arange(len(batch.numbers))
     best = [output.argmax(1) for output in outputs]
     columns: list[Iterable[Any]] = [indices.tolist() for indices in best]
     columns += [
         np.exp(np.minimum(output[every, indices], 0)).tolist()  # as in `_probability`
         for output, indices in zip(outputs, best, strict=True)
     ]
-    columns += [numbers.tolist(), itertools.repeat(provider), itertools.repeat(outputs), rows]
+    preparations = batch.preparations or itertools.repeat(READY)
+    columns += [batch.numbers.tolist(), itertools.repeat(provider), preparations]
+    columns += [itertools.repeat(outputs), rows]
     return itertools.starmap(Prediction, zip(*columns, strict=False))
 
 
@@ -514,23 +535,26 @@ class _Batch(NamedTuple):
         unseen: Indices of the images that are the caller's arrays as they were, not yet prepared.
         errors: What came up, by index.
         failure: What the caller's iterables raised after the last image.
+        preparations: Of the images that were not ready, by index.
     """
 
     images: NDArray[np.uint8]
     numbers: list[int]
     unseen: Sequence[int]
     errors: dict[int, EdgeAdderError]
-    failure: Exception | None = None
+    failure: Exception | None
+    preparations: dict[int, Preparation]
 
     def checked(self, ink: Ink) -> _Checked:
         """Prepare what is still as it was, and check the numbers."""
         unseen, errors, count = self.unseen, self.errors, len(self.numbers)
+        done = self.preparations
         if unseen and ink != "dark":
             ready = are_ready(self.images[:, 0])
             unseen = [] if ready.all() else [index for index in unseen if not ready[index]]
         for index in unseen:
             try:
-                self.images[index, 0] = prepare_image(self.images[index, 0], ink=ink)
+                self.images[index, 0], done[index] = prepare(self.images[index, 0], ink=ink)
             except EdgeAdderError as error:
                 errors[index] = error
         if (
@@ -544,10 +568,12 @@ class _Batch(NamedTuple):
                     errors.setdefault(index, error)
         if not errors:
             numbers = np.array(self.numbers, np.int64)
-            return _Checked(self.images, numbers, errors, count, self.failure)
+            told = [done.get(index, READY) for index in range(count)] if done else []
+            return _Checked(self.images, numbers, errors, count, self.failure, told)
         good = [index for index in range(count) if index not in errors]
         numbers = np.array([self.numbers[index] for index in good], np.int64)
-        return _Checked(self.images[good], numbers, errors, count, self.failure)
+        told = [done.get(index, READY) for index in good]
+        return _Checked(self.images[good], numbers, errors, count, self.failure, told)
 
 
 class _Checked(NamedTuple):
@@ -559,6 +585,7 @@ class _Checked(NamedTuple):
         errors: By index in the whole batch.
         size: Images in the whole batch.
         failure: As in `_Batch`.
+        preparations: Of each image; empty where all were ready.
     """
 
     images: NDArray[np.uint8]
@@ -566,17 +593,19 @@ class _Checked(NamedTuple):
     errors: dict[int, EdgeAdderError]
     size: int
     failure: Exception | None
+    preparations: Sequence[Preparation]
 
 
 def _prepare_one(pair: tuple[ImageSource, int], ink: Ink) -> _Prepared:
     """An image, prepared unless that is quicker together with its batch."""
     source, number = pair
     if _is_small_array(source):
-        return _Prepared(source.copy(), number, unseen=True)  # the caller may change it
+        return _Prepared(source.copy(), number, READY, unseen=True)  # the caller may change it
     try:
-        return _Prepared(prepare_image(source, ink=ink), number)
+        image, preparation = prepare(source, ink=ink)
     except EdgeAdderError as error:
         return _Prepared(error, number)
+    return _Prepared(image, number, preparation)
 
 
 class _Prepared(NamedTuple):
@@ -584,6 +613,7 @@ class _Prepared(NamedTuple):
 
     image: NDArray[np.uint8] | EdgeAdderError
     number: int
+    preparation: Preparation = READY
     unseen: bool = False
 
 
@@ -595,10 +625,14 @@ def _in_batches(prepared: Iterator[_Prepared], size: int) -> Iterator[_Batch]:
         numbers: list[int] = []
         unseen: list[int] = []
         errors: dict[int, EdgeAdderError] = {}
+        preparations: dict[int, Preparation] = {}
         failure: Exception | None = None
         try:
-            for index, (image, number, is_unseen) in enumerate(itertools.islice(prepared, size)):
+            for index, each in enumerate(itertools.islice(prepared, size)):
+                image, number, preparation, is_unseen = each
                 numbers.append(number)
+                if preparation is not READY:
+                    preparations[index] = preparation
                 if is_unseen:
                     unseen.append(index)
                 if isinstance(image, EdgeAdderError):
@@ -610,7 +644,7 @@ def _in_batches(prepared: Iterator[_Prepared], size: int) -> Iterator[_Batch]:
         count = len(numbers)
         more = count == size and failure is None
         if count or failure is not None:
-            yield _Batch(images[:count], numbers, unseen, errors, failure)
+            yield _Batch(images[:count], numbers, unseen, errors, failure, preparations)
 
 
 def _slices_of(
@@ -632,7 +666,7 @@ def _slices_of(
                 failure = _unequal("numbers")
         except Exception as error:  # noqa: BLE001  raised after the answers before it
             failure = error
-        yield _Batch(part[: len(chosen)], chosen, range(len(chosen)), {}, failure)
+        yield _Batch(part[: len(chosen)], chosen, range(len(chosen)), {}, failure, {})
         if failure is not None:
             return
 
@@ -752,14 +786,7 @@ def open_session(
         ModelError: onnxruntime cannot load it.
         ProviderError: The provider cannot run here.
     """
-    options = ort.SessionOptions()
-    options.graph_optimization_level = getattr(
-        ort.GraphOptimizationLevel, f"ORT_{optimization.upper()}"
-    )
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what goes wrong is raised, in one line
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options = session_options(threads, optimization)
     if provider == "cuda":
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         if hasattr(ort, "preload_dlls"):  # since 1.21
@@ -775,6 +802,19 @@ def open_session(
         raise ModelError(f"onnxruntime {ort.__version__} cannot load {name}: {reason}") from error
     check_delivered(provider, session.get_providers())
     return session
+
+
+def session_options(threads: int = 1, optimization: str = "enable_all") -> ort.SessionOptions:
+    """The settings of `open_session`, for whoever needs one more, such as a profile."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = getattr(
+        ort.GraphOptimizationLevel, f"ORT_{optimization.upper()}"
+    )
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is raised, in one line
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
 
 
 def _check_contract(

@@ -1,11 +1,12 @@
 """Draws docs/samples.png: python examples/picture.py NUMBER.
 
-Each sample as it is, as the network sees it, and what it answers.
+Each sample as it is, as the network sees it, and what it answers; by the bundled model, unless
+`--model` names another.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from edge_adder import EdgeAdder, prepare_image
 
 FOLDER = Path(__file__).parent
+PICTURE = FOLDER.parent / "docs" / "samples.png"
 SAMPLES = ("seven.png", "three.png", "four.png", "five.jpg")
 CHECKS = 8  # side of the squares that stand for transparency, in pixels
 
@@ -27,9 +29,15 @@ def on_checks(image: Image.Image) -> Image.Image:
     return checks
 
 
-def main(number: int) -> None:
-    """Write docs/samples.png."""
-    adder = EdgeAdder()
+def main(number: int, model: Path | None, out: Path) -> None:
+    """Write the picture.
+
+    Args:
+        number: Is added to each sample, 0 to 9.
+        model: The ONNX file that answers; None for the bundled one.
+        out: The file to write, PNG.
+    """
+    adder = EdgeAdder(model)
     figure = Figure(figsize=(10, 7.6), layout="constrained")
     for row, name in zip(figure.subplots(4, 4), SAMPLES, strict=True):
         picture, seen, digits, sums = row
@@ -46,8 +54,12 @@ def main(number: int) -> None:
             axes.set_axis_off()
         for axes, ticks in ((digits, range(10)), (sums, range(0, 19, 2))):
             axes.set(ylim=(0, 1), xticks=ticks)
-    figure.savefig(FOLDER.parent / "docs" / "samples.png", dpi=80, metadata={"Software": None})
+    figure.savefig(out, format="png", dpi=80, metadata={"Software": None})
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("number", type=int, help="is added to each sample, 0 to 9")
+    parser.add_argument("--model", type=Path, help="the ONNX file; else the bundled one")
+    parser.add_argument("--out", type=Path, default=PICTURE, help="the PNG file to write")
+    main(**vars(parser.parse_args()))

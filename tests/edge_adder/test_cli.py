@@ -67,8 +67,20 @@ class TestPredict:
             "sum": 12,
             "provider": "cpu",
             "model": "default",
+            "preparation": {
+                "ready": True,
+                "ink": "light",
+                "channel": "brightness",
+                "paper": "plain",
+                "box": None,
+                "stroke_width": None,
+            },
+            "unsure": False,
         }
         assert (second["digit"], second["sum"]) == (3, 8)
+        told = second["preparation"]
+        assert (told["ready"], told["ink"], told["paper"]) == (False, "dark", "plain")
+        assert len(told["box"]) == 4
 
     def test_top(self, edge_adder: Run) -> None:
         plain = edge_adder("predict", SEVEN, "5", "--top", "3").stdout.splitlines()
@@ -88,6 +100,17 @@ class TestPredict:
         assert np.array_equal(seen, prepare_image(EXAMPLES / "five.jpg"))
         again = edge_adder("predict", "seen.png", "5")
         assert again.stdout.partition(": ")[2] == done.stdout.partition(": ")[2]
+
+    def test_explain_draws_and_preview_prints(self, edge_adder: Run, tmp_path: Path) -> None:
+        done = edge_adder("predict", EXAMPLES / "five.jpg", "5", "--explain", "why.png")
+        assert done.returncode == 0
+        with Image.open(tmp_path / "why.png") as picture:
+            assert picture.width > 1000
+        again = edge_adder("predict", EXAMPLES / "five.jpg", SEVEN, "5", "--preview")
+        lines = again.stdout.splitlines()
+        assert len(lines) == 2 * 29
+        assert lines[28] == done.stdout.rstrip()
+        assert "\N{FULL BLOCK}" in again.stdout
 
     def test_a_refused_image_with_save_input_is_a_json_line_too(
         self, edge_adder: Run, tmp_path: Path
@@ -133,7 +156,7 @@ class TestPredict:
             json.loads(x)
             for x in edge_adder("predict", *both, "5", "--json").stdout.split("\n")[:-1]
         ]
-        assert all("unsure" not in answer for answer in sure)
+        assert not any(answer["unsure"] for answer in sure)
         low, high = sorted(answer["sum_probability"] for answer in sure)
         between = str((low + high) / 2)
 
@@ -283,6 +306,8 @@ class TestBadInput:
             (["--min-probability", "nan"], "--min-probability must be 0 to 1, got nan"),
             (["--tpo", "1"], "No such option"),
             ([SEVEN, "5", "--save-input", "seen.png"], "--save-input takes one image, got 3"),
+            ([SEVEN, "5", "--explain", "why.png"], "--explain takes one image, got 3"),
+            (["--preview", "--json"], "expected --preview or --json, got both"),
         ],
     )
     def test_bad_options(self, edge_adder: Run, options: list[str], message: str) -> None:

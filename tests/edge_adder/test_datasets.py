@@ -258,7 +258,7 @@ class TestWhere:
 
 def test_every_format_that_is_opened_has_its_suffixes() -> None:
     Image.init()
-    from edge_adder.image import FORMATS
+    from edge_adder.decode import FORMATS
 
     known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
     assert known >= datasets.SUFFIXES

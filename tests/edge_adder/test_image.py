@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageOps
 
-from edge_adder import FileAccessError, ImageError, InputError, prepare_image
-from edge_adder.image import (
-    FORMATS,
-    INKS,
-    MAX_PIXELS,
-    WORKING_SIDE,
-    FoundInk,
-    find_ink,
-    shrink,
-    to_grey,
-)
+from edge_adder import ImageError, InputError, prepare_image
+from edge_adder.image import READY, are_ready, is_ready, prepare
+from edge_adder.ink import INKS
 
 
 def encode(image: Image.Image, file_format: str, **options: object) -> bytes:
@@ -37,20 +29,6 @@ def mass_centre(image: np.ndarray) -> tuple[float, float]:
     ink = image.astype(float)
     steps = np.arange(28)
     return ink.sum(1) @ steps / ink.sum(), ink.sum(0) @ steps / ink.sum()
-
-
-@pytest.fixture
-def drawing() -> Image.Image:
-    """A thick black L on white, off centre, 200 pixels wide and 300 high."""
-    pixels = np.full((300, 200), 255, np.uint8)
-    pixels[40:240, 30:60] = 0
-    pixels[210:240, 30:130] = 0
-    return Image.fromarray(pixels)
-
-
-@pytest.fixture
-def prepared(drawing: Image.Image) -> np.ndarray:
-    return prepare_image(drawing)
 
 
 class TestReadyImages:
@@ -86,9 +64,44 @@ class TestReadyImages:
         assert np.array_equal(prepare_image(encode(Image.fromarray(bits), "PNG")), bits * 255)
         assert np.array_equal(prepare_image(bits), bits * 255)
 
-    def test_a_bright_background_below_the_ink_is_still_background(self, seven: np.ndarray) -> None:
-        lifted = 100 + seven // 2
-        assert prepare_image(lifted) is lifted
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda im: 100 + im // 2,
+            lambda im: np.roll(im, 3, axis=1),
+            lambda im: np.roll(im, -3, axis=0),
+            lambda im: im // 2,
+            lambda im: np.asarray(Image.fromarray(im[3:25, 3:25]).resize((28, 28))),
+        ],
+        ids=["lifted", "right", "up", "faint", "large"],
+    )
+    def test_what_is_nearly_in_mnists_form_is_brought_to_it(
+        self, seven: np.ndarray, change: Callable[[np.ndarray], np.ndarray]
+    ) -> None:
+        image, preparation = prepare(change(seven))
+        assert not preparation.ready
+        assert is_ready(image)
+        assert np.corrcoef(image.ravel(), seven.ravel())[0, 1] > 0.8
+
+    def test_one_and_many_agree(self, seven: np.ndarray) -> None:
+        generator = np.random.default_rng(0)
+        images = [seven, seven // 2, 255 - seven, np.zeros_like(seven), np.full_like(seven, 255)]
+        for move in range(-3, 4):
+            images += [np.roll(seven, move, axis=0), np.roll(seven, move, axis=1)]
+        for cut in range(1, 9):
+            images.append(seven * (np.arange(28) >= 4 + cut)[:, None])
+        images += list(generator.integers(0, 256, (5, 28, 28), np.uint8))
+        images = [image.astype(np.uint8) for image in images]
+        found = are_ready(np.stack(images))
+        assert found.tolist() == [is_ready(image) for image in images]
+        assert 3 <= found.sum() < len(images) / 2
+
+    @pytest.mark.mnist
+    @pytest.mark.parametrize("name", ["train", "t10k"])
+    def test_all_of_mnist_is_ready(self, name: str) -> None:
+        folder = Path(os.environ["EDGE_ADDER_DATA"], "MNIST", "raw")
+        data = (folder / f"{name}-images-idx3-ubyte").read_bytes()
+        assert are_ready(np.frombuffer(data, np.uint8, offset=16).reshape(-1, 28, 28)).all()
 
     def test_a_coloured_image_is_normalised(self, seven: np.ndarray) -> None:
         red = np.dstack([seven, seven // 8, seven // 8])
@@ -121,7 +134,7 @@ class TestReadyImages:
         assert np.array_equal(dark, before)
 
 
-class TestNormalise:
+class TestThePath:
     def test_the_longer_side_fills_20_pixels_and_the_aspect_stays(
         self, prepared: np.ndarray
     ) -> None:
@@ -130,7 +143,7 @@ class TestNormalise:
         assert columns[-1] - columns[0] + 1 == pytest.approx(10, abs=1)  # 100 of 200 pixels
 
     def test_the_mass_is_centred(self, prepared: np.ndarray) -> None:
-        assert mass_centre(prepared) == pytest.approx((13.5, 13.5), abs=0.51)
+        assert mass_centre(prepared) == pytest.approx((14, 14), abs=0.51)
 
     def test_it_is_light_on_black(self, prepared: np.ndarray) -> None:
         assert prepared.dtype == np.uint8
@@ -182,131 +195,27 @@ class TestNormalise:
         assert not np.array_equal(prepare_image(cut, ink="light"), prepared)
 
 
-class TestSources:
-    @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF"])
-    def test_path_bytes_file_and_image_agree(
-        self, tmp_path: Path, drawing: Image.Image, file_format: str
-    ) -> None:
-        data = encode(drawing, file_format)
-        path = tmp_path / "drawing"
-        path.write_bytes(data)
-        wanted = prepare_image(path)
-        for source in (
-            str(path),
-            data,
-            bytearray(data),
-            memoryview(data),
-            io.BytesIO(data),
-        ):
-            assert np.array_equal(prepare_image(source), wanted)
-        with Image.open(path) as image:
-            assert np.array_equal(prepare_image(image), wanted)
+class TestWhatIsTold:
+    def test_of_an_image_in_mnists_form(self, seven: np.ndarray) -> None:
+        assert prepare(seven)[1] is READY
 
-    def test_every_format_in_the_list_is_tested(self) -> None:
-        assert set(FORMATS) == {"PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF"}
+    def test_of_a_drawing(self, drawing: Image.Image) -> None:
+        _, told = prepare(drawing)
+        assert (told.ready, told.ink, told.channel, told.paper) == (
+            False,
+            "dark",
+            "brightness",
+            "plain",
+        )
+        assert told.box == pytest.approx((30 / 200, 40 / 300, 130 / 200, 240 / 300), abs=0.02)
+        assert told.stroke_width == pytest.approx(3, abs=0.5)  # 30 of 200 pixels, of 20
 
-    @pytest.mark.parametrize("channels", [1, 3, 4])
-    def test_arrays_with_channels(
-        self, drawing: Image.Image, prepared: np.ndarray, channels: int
-    ) -> None:
-        array = np.repeat(np.asarray(drawing)[:, :, None], channels, axis=2)
-        if channels == 4:
-            array[:, :, 3] = 255
-        assert np.array_equal(prepare_image(array), prepared)
-
-    def test_the_first_frame_of_an_animation_is_used(
-        self, drawing: Image.Image, prepared: np.ndarray
-    ) -> None:
-        other = ImageOps.flip(drawing)
-        data = encode(drawing, "GIF", save_all=True, append_images=[other])
-        assert np.array_equal(prepare_image(data), prepared)
-
-    @pytest.mark.parametrize("orientation", range(1, 9))
-    def test_exif_rotation_is_applied(
-        self, drawing: Image.Image, prepared: np.ndarray, orientation: int
-    ) -> None:
-        back = {
-            2: Image.Transpose.FLIP_LEFT_RIGHT,
-            3: Image.Transpose.ROTATE_180,
-            4: Image.Transpose.FLIP_TOP_BOTTOM,
-            5: Image.Transpose.TRANSPOSE,
-            6: Image.Transpose.ROTATE_90,
-            7: Image.Transpose.TRANSVERSE,
-            8: Image.Transpose.ROTATE_270,
-        }
-        stored = drawing.transpose(back[orientation]) if orientation > 1 else drawing
-        exif = Image.Exif()
-        exif[0x0112] = orientation
-        data = encode(stored, "PNG", exif=exif)
-        assert np.array_equal(prepare_image(data), prepared)
-        assert np.array_equal(prepare_image(Image.open(io.BytesIO(data))), prepared)
-
-    def test_a_pil_image_is_left_as_it_was(self, drawing: Image.Image) -> None:
-        exif = Image.Exif()
-        exif[0x0112] = 6
-        image = Image.open(io.BytesIO(encode(drawing, "PNG", exif=exif)))
-        prepare_image(image)
-        assert image.size == drawing.size
-        assert image.getexif()[0x0112] == 6
-
-
-class TestTransparency:
-    @pytest.mark.parametrize("ink", [0, 255], ids=["black ink", "white ink"])
-    def test_ink_alone_is_seen_whatever_its_colour(
-        self, drawing: Image.Image, prepared: np.ndarray, ink: int
-    ) -> None:
-        layer = Image.new("L", drawing.size, ink).convert("RGBA")
-        layer.putalpha(ImageOps.invert(drawing))
-        assert np.abs(prepare_image(layer).astype(int) - prepared).max() <= 8
-
-    def test_transparent_corners_get_the_colour_of_the_paper(
-        self, drawing: Image.Image, prepared: np.ndarray
-    ) -> None:
-        alpha = Image.new("L", drawing.size, 255)
-        alpha.paste(0, (0, 0, 20, 20))
-        layer = drawing.convert("RGBA")
-        layer.putalpha(alpha)
-        hidden = np.asarray(layer).copy()
-        hidden[:20, :20, :3] = 0  # black where nothing is seen
-        assert np.array_equal(prepare_image(hidden), prepared)
-
-    def test_a_transparent_palette_colour(self, drawing: Image.Image, prepared: np.ndarray) -> None:
-        palette = drawing.convert("1").convert("P")
-        data = encode(palette, "PNG", transparency=palette.getpixel((0, 0)))
-        assert np.abs(prepare_image(data).astype(int) - prepared).max() <= 8
-
-    def test_nothing_but_transparency_has_no_ink(self) -> None:
-        with pytest.raises(ImageError, match="no ink found"):
-            prepare_image(Image.new("RGBA", (50, 50), (200, 10, 10, 0)))
-
-
-class TestStages:
-    def test_otsu_separates_two_levels(self) -> None:
-        grey = np.full((10, 10), 200, np.uint8)
-        grey[4:6, 4:6] = 40
-        found = find_ink(grey)
-        assert found is not None
-        assert found.dark
-        assert 40 <= found.threshold < 200
-
-    def test_forced_ink_keeps_the_threshold(self) -> None:
-        grey = np.full((10, 10), 200, np.uint8)
-        grey[4:6, 4:6] = 40
-        found = find_ink(grey)
-        assert found is not None
-        assert find_ink(grey, ink="light") == FoundInk(dark=False, threshold=found.threshold)
-
-    def test_shrink_averages_and_keeps_small_images(self) -> None:
-        small = np.zeros((WORKING_SIDE, 5), np.uint8)
-        assert shrink(small) is small
-        checks = np.indices((1000, 600)).sum(0) % 2 * np.uint8(255)
-        shrunk = shrink(checks.astype(np.uint8))
-        assert shrunk.shape == (112, 67)
-        assert abs(shrunk[:-1, :-1].astype(int) - 127).max() <= 17
-
-    def test_float_images_are_read_by_their_range(self) -> None:
-        unit = Image.fromarray(np.array([[0, 1], [0.5, 0]], np.float32))
-        assert to_grey(unit).tolist() == [[0, 255], [128, 0]]
+    def test_of_coloured_ink(self) -> None:
+        pixels = np.full((120, 90, 3), (150, 220, 235), np.uint8)
+        pixels[30:90, 40:48] = (235, 190, 40)  # as bright as the paper
+        _, told = prepare(pixels)
+        assert told.channel != "brightness"
+        assert told.box == pytest.approx((40 / 90, 30 / 120, 48 / 90, 90 / 120), abs=0.02)
 
 
 class TestAnyArray:
@@ -362,100 +271,6 @@ class TestRefused:
     def test_a_blank_picture(self, blank: np.ndarray) -> None:
         with pytest.raises(ImageError, match="no ink found"):
             prepare_image(blank)
-
-    @pytest.mark.parametrize(
-        ("data", "message"),
-        [
-            (b"", "the file is empty"),
-            (b"hello, world", "not an image in one of PNG, JPEG"),
-            (b"\x89PNG\r\n\x1a\n", "not an image in one of"),
-        ],
-    )
-    def test_what_is_no_image(self, data: bytes, message: str) -> None:
-        with pytest.raises(ImageError, match=message):
-            prepare_image(data)
-
-    @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF"])
-    def test_a_truncated_file(self, drawing: Image.Image, file_format: str) -> None:
-        data = encode(drawing, file_format)
-        for part in (0.1, 0.5, 0.9):
-            with pytest.raises(ImageError):
-                prepare_image(data[: int(len(data) * part)])
-
-    def test_a_pil_image_that_is_cut_short_or_closed(self, drawing: Image.Image) -> None:
-        data = encode(drawing, "PNG")
-        with pytest.raises(ImageError, match="image: damaged PNG image: "):
-            prepare_image(Image.open(io.BytesIO(data[: len(data) // 2])))
-        closed = Image.open(io.BytesIO(data))
-        closed.close()
-        with pytest.raises(ImageError, match="damaged PNG image"):
-            prepare_image(closed)
-
-    def test_a_file_object_that_fails(self) -> None:
-        class Broken(io.BytesIO):
-            name = "pipe"
-
-            def read(self, _: int | None = None, /) -> bytes:
-                raise OSError(5, "Input/output error")
-
-        with pytest.raises(FileAccessError, match=r"pipe: cannot be read: .*Input/output error"):
-            prepare_image(Broken())
-
-    def test_a_bomb_is_refused_before_it_is_decoded(self) -> None:
-        def chunk(kind: bytes, body: bytes) -> bytes:
-            checksum = struct.pack(">I", zlib.crc32(kind + body))
-            return struct.pack(">I", len(body)) + kind + body + checksum
-
-        for side in (8_000, 12_000, 50_000):  # ours, Pillow's warning, Pillow's error
-            header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-            bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
-            bomb += chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
-            with pytest.raises(ImageError, match="too large: expected at most 50 megapixels"):
-                prepare_image(bomb)
-
-    def test_a_format_outside_the_list(self) -> None:
-        with pytest.raises(ImageError, match="not an image in one of"):
-            prepare_image(encode(Image.new("RGB", (28, 28)), "PPM"))
-
-    def test_an_image_object_that_is_too_large(self) -> None:
-        image = Image.new("1", (MAX_PIXELS // 1000 + 1, 1000))
-        with pytest.raises(ImageError, match="too large"):
-            prepare_image(image)
-
-    def test_a_missing_file_and_a_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(ImageError, match=r"seven\.png: no such file"):
-            prepare_image(tmp_path / "seven.png")
-        with pytest.raises(ImageError, match="is a folder"):
-            prepare_image(tmp_path)
-        with pytest.raises(ImageError, match="not a file name"):
-            prepare_image("nul\0byte")
-
-    def test_a_file_that_cannot_be_read(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def deny(*_: object, **__: object) -> None:
-            raise PermissionError(13, "Permission denied")
-
-        monkeypatch.setattr("builtins.open", deny)
-        with pytest.raises(FileAccessError, match="cannot be read: Permission denied"):
-            prepare_image(tmp_path / "seven.png")
-
-    @pytest.mark.parametrize(
-        ("source", "message"),
-        [
-            (7, "image must be a path, bytes, .* got int"),
-            (None, "got NoneType"),
-            (io.StringIO("text"), "binary mode"),
-            (np.zeros((28, 28)), "must be uint8, uint16 or bool, got float64"),
-            (np.zeros((2, 28, 28, 1), np.uint8), "must have shape"),
-            (np.zeros(784, np.uint8), "must have shape"),
-            (np.zeros((0, 28), np.uint8), "must have shape"),
-            (np.zeros((28, 28, 5), np.uint8), "must have shape"),
-        ],
-    )
-    def test_other_types(self, source: object, message: str) -> None:
-        with pytest.raises(InputError, match=message):
-            prepare_image(source)
 
     def test_an_unknown_ink(self, seven: np.ndarray) -> None:
         with pytest.raises(InputError, match="ink must be one of auto, light, dark, got 'blue'"):

@@ -1,0 +1,354 @@
+"""Which pixels of a picture are the digit's ink.
+
+For each reading of the picture, a channel (brightness; where there is colour, red, green, blue and
+two differences) with dark or light ink on plain or uneven paper: `contrast` says how far each pixel
+is from the paper, ruled lines are taken out, and the components that make the digit are chosen. The
+reading whose ink stands out most is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from edge_adder.components import Components, find_components
+
+Ink = Literal["auto", "light", "dark"]
+INKS: tuple[Ink, ...] = ("auto", "light", "dark")
+
+Channel = Literal["brightness", "red", "green", "blue", "red-blue", "colour"]
+Contrast = NDArray[np.float32]
+
+MIN_CONTRAST = 16 / 255
+"""Least difference between ink and paper, as a share of the paper. Below it a picture is blank:
+paper grain and JPEG artefacts reach about 10 of 255."""
+
+_DARKEST = 32.0
+"""Darker paper counts as this dark: on nearly black paper noise is a large share."""
+
+_FAINTEST, _SURE = 0.25, 0.55
+"""Shares of the ink's typical contrast: from the first a pixel may be ink, and from the second it
+is, so that a stroke may fade and dust may not stay."""
+
+_CLEAR = 40.0
+"""Contrast over noise from which no other channel is looked at."""
+
+_BETTER = 1.25
+"""How many times brightness's contrast over noise another channel needs, to be taken instead."""
+
+_SMALL = 64
+"""Up to this side a picture has no ruled lines and no shadows."""
+
+_LINES = 2
+"""Fewest ruled lines; a single one may be the bar of a 7 that fills the picture."""
+
+_SHADOW = 0.3
+"""Share of the picture's rim from which what seems to be ink may be a shadow."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundInk:
+    """Where a picture has ink, and how that was seen.
+
+    Attributes:
+        contrast: float32 (height, width); how far each pixel is from the paper, 0 to 1.
+        mask: bool (height, width); the digit.
+        full: Contrast of full ink.
+        faintest: Contrast where ink begins.
+        dark: Whether it is darker than its paper.
+        channel: Where it was seen.
+        plain: Whether the paper is of one brightness.
+        clarity: The ink's mean contrast over that of all else.
+    """
+
+    contrast: Contrast
+    mask: NDArray[np.bool_]
+    full: float
+    faintest: float
+    dark: bool
+    channel: Channel
+    plain: bool
+    clarity: float
+
+
+def find_ink(pixels: NDArray[np.uint8], *, ink: Ink = "auto") -> FoundInk | None:
+    """Separate the digit's ink from all else.
+
+    Args:
+        pixels: uint8 (height, width), or (height, width, 3) for colour.
+        ink: ``light`` or ``dark`` where it is known.
+
+    Returns:
+        None where nothing stands out of the paper.
+    """
+    best: FoundInk | None = None
+    for channel, values in _channels(pixels):
+        found = _find_in(values, channel, ink)
+        if found is not None and (best is None or found.clarity > best.clarity * _BETTER):
+            best = found
+        if best is not None and best.clarity >= _CLEAR:
+            break
+    return best
+
+
+def _channels(pixels: NDArray[np.uint8]) -> Iterator[tuple[Channel, NDArray[np.float32]]]:
+    """What of the picture to look at, each float32 (height, width), 0 to 255."""
+    if pixels.ndim == 2:
+        yield "brightness", pixels.astype(np.float32)
+        return
+    yield "brightness", np.asarray(Image.fromarray(pixels).convert("L"), np.float32)
+    red, green, blue = (pixels[:, :, index].astype(np.float32) for index in range(3))
+    yield "red", red
+    yield "green", green
+    yield "blue", blue
+    yield "red-blue", np.clip(red - blue + 128, 0, 255)
+    saturation = np.ptp(pixels, axis=2).astype(np.float32)
+    yield "colour", np.clip(255 - 2 * saturation, 0, 255)
+
+
+def _find_in(values: NDArray[np.float32], channel: Channel, ink: Ink) -> FoundInk | None:
+    best: tuple[float, FoundInk] | None = None
+    for dark, plain, whole, prior in _readings(values, ink):
+        levels = _levels(whole)
+        if levels is None:
+            continue
+        faintest, sure = levels
+        large = min(values.shape) > _SMALL
+        contrast = without_lines(whole, faintest) if large else whole
+        components = find_components(contrast > faintest)
+        chosen = choose(components, contrast, sure)
+        if chosen is None:
+            continue
+        mask = components.mask(chosen)
+        inside = contrast[mask]
+        mean = float(inside.mean())
+        noise = float(np.sqrt(np.square(contrast[~mask]).mean())) if not mask.all() else 1.0
+        score = (
+            mean**0.5
+            - 0.5 * float(inside.std()) / mean  # ink is of one kind
+            - float(_border(mask).mean())
+            - max(0.0, float(mask.mean()) - 0.3)
+            + prior
+        )
+        if best is None or score > best[0]:
+            full = float(np.percentile(inside, 75))
+            best = (
+                score,
+                FoundInk(
+                    contrast, mask, full, faintest, dark, channel, plain, mean / (noise + 0.01)
+                ),
+            )
+    return None if best is None else best[1]
+
+
+def _readings(
+    values: NDArray[np.float32], ink: Ink
+) -> Iterator[tuple[bool, bool, Contrast, float]]:
+    """Dark?, plain?, contrast and a bonus of each way to see the picture."""
+    threshold = otsu(values)
+    if threshold is None:
+        return
+    light = values > threshold
+    # Paper is what lies around, and most of all.
+    evidence = 0.6 * float(_border(light).mean()) + 0.4 * float(light.mean())
+    seems_dark = evidence > 0.5 if ink == "auto" else ink == "dark"
+    paper, written = (
+        (values[light], values[~light]) if seems_dark else (values[~light], values[light])
+    )
+    if paper.size and written.size:
+        low, level, high = np.percentile(paper, [10, 50, 90])
+        gap = abs(float(np.median(written)) - level)
+        small = max(values.shape) <= _SMALL
+        if high - low < gap * (0.5 if small else 0.25):
+            yield seems_dark, True, _relative(values, np.float32(level), seems_dark), 0.0
+            at_rim = float(_border(light ^ seems_dark).mean())
+            if small or at_rim < _SHADOW:
+                return
+            seems_dark = True  # shadows fall on paper, and what is written there is dark
+    for dark in (True, False):
+        if ink in ("auto", "dark" if dark else "light"):
+            prior = 0.15 * (dark == seems_dark)
+            yield dark, False, _relative(values, paper_level(values, dark), dark), prior
+
+
+def _relative(
+    values: NDArray[np.float32], paper: NDArray[np.float32] | np.float32, dark: bool
+) -> Contrast:
+    """How far values are from the paper, towards ink: 0 to 1."""
+    if not dark:
+        values, paper = 255 - values, 255 - paper
+    share: Contrast = np.clip((paper - values) / np.maximum(paper, _DARKEST), 0, 1)
+    return share
+
+
+def paper_level(values: NDArray[np.float32], dark: bool) -> NDArray[np.float32]:
+    """Brightness of the paper under each pixel: what is left when all narrow is taken away.
+
+    A closing for dark ink, an opening for light (Serra, "Image analysis and mathematical
+    morphology", 1982), with a window of two fifths of the picture, on tiles of a thirty-second.
+
+    Args:
+        values: float32 (height, width).
+        dark: Whether ink is darker than paper.
+    """
+    height, width = values.shape
+    tile = max(1, round(max(height, width) / 32))
+    rows, columns = -(-height // tile), -(-width // tile)
+    padded = np.pad(values, ((0, rows * tile - height), (0, columns * tile - width)), mode="edge")
+    tiles = padded.reshape(rows, tile, columns, tile)
+    first, second = (np.max, np.min) if dark else (np.min, np.max)
+    level = first(tiles, axis=(1, 3))
+    reach = max(1, round(max(level.shape) / 5))
+    for reduce in (first, second):
+        for axis in (0, 1):
+            level = reduce(_windows(level, reach, axis), axis=-1)
+    for axis in (0, 1):
+        level = _windows(level, 1, axis).mean(axis=-1)
+    smooth = Image.fromarray(level).resize((columns * tile, rows * tile), Image.Resampling.BILINEAR)
+    return np.asarray(smooth)[:height, :width]
+
+
+def otsu(values: NDArray[np.float32]) -> float | None:
+    """The threshold with the greatest variance between what is below and above it.
+
+    Otsu, "A threshold selection method from gray-level histograms", 1979.
+
+    Args:
+        values: Any shape, 0 to 255.
+
+    Returns:
+        None where all are alike.
+    """
+    counts = np.bincount(values.astype(np.uint8).reshape(-1), minlength=256).astype(np.float64)
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    sums = np.cumsum(counts * np.arange(256))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance = (sums[-1] - sums) / above - sums / below
+    between = np.where((below > 0) & (above > 0), below * above * distance**2, 0)
+    best = int(between.argmax())
+    return best + 0.5 if between[best] else None
+
+
+def _levels(contrast: Contrast) -> tuple[float, float] | None:
+    """Contrasts from which a pixel may be ink, and is; None where all is paper."""
+    some = contrast[contrast > 0]
+    threshold = (otsu(255 * some) or 0.0) / 255 if some.size else 0.0
+    typical, paper = contrast[contrast > threshold], contrast[contrast <= threshold]
+    if not typical.size or (level := float(typical.mean())) < MIN_CONTRAST:
+        return None
+    middle = np.median(paper) if paper.size else 0.0
+    noise = middle + 6 * np.median(np.abs(paper - middle))  # about four standard deviations
+    floor = max(MIN_CONTRAST, float(noise))
+    return max(0.75 * floor, _FAINTEST * level), max(floor, _SURE * level)
+
+
+def without_lines(contrast: Contrast, faintest: float) -> Contrast:
+    """Take out ruled lines: several, straight, thin, from one edge of the picture to another.
+
+    Where ink is thicker than the lines, a stroke crosses them and stays.
+
+    Args:
+        contrast: float32 (height, width).
+        faintest: Where ink begins.
+    """
+    for turned in (False, True):
+        values = contrast.T if turned else contrast
+        height, width = values.shape
+        mask = values > faintest
+        slack = mask.copy()  # a pixel higher and lower, so that a slope does not break a line
+        slack[1:] |= mask[:-1]
+        slack[:-1] |= mask[1:]
+        runs = find_components(_long_runs(slack, max(8, width // 5)))
+        thickness = runs.area / np.maximum(1, runs.width)
+        leaves = (runs.top <= 2).astype(int) + (runs.bottom >= height - 2)  # a slope may end there
+        ends = leaves + (runs.left < 0.04 * width) + (runs.right > 0.96 * width)
+        lines = (ends >= 2) & (thickness < max(4, 0.06 * height))
+        if np.count_nonzero(lines) < _LINES:
+            continue
+        most = round(float(np.median(thickness[lines]))) + 1
+        thin = most >= _run_lengths(mask.T).T
+        values = np.where(runs.mask(lines) & thin, np.float32(0), values)
+        contrast = values.T if turned else values
+    return contrast
+
+
+def _run_lengths(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """For each pixel of a mask the length of its run along the row; 0 elsewhere."""
+    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    lengths = np.nonzero(edges == -1)[1] - np.nonzero(edges == 1)[1]
+    found = np.zeros(mask.shape, np.int64)
+    found[mask] = np.repeat(lengths, lengths)
+    return found
+
+
+def _long_runs(mask: NDArray[np.bool_], length: int) -> NDArray[np.bool_]:
+    """Pixels of a mask in a stretch of `length` along the row that is nearly full."""
+    height, width = mask.shape
+    sums = np.zeros((height, width + 1), np.int32)
+    np.cumsum(mask, axis=1, out=sums[:, 1:])
+    full = (sums[:, length:] - sums[:, :-length]) >= 0.95 * length
+    steps = np.zeros((height, width + 1), np.int32)
+    steps[:, : full.shape[1]] += full
+    steps[:, length:] -= full
+    covered: NDArray[np.bool_] = (steps.cumsum(axis=1)[:, :-1] > 0) & mask
+    return covered
+
+
+def choose(components: Components, contrast: Contrast, sure: float) -> NDArray[np.bool_] | None:
+    """The components that make the digit: the weightiest near the middle, and its parts.
+
+    Args:
+        components: Of all that may be ink.
+        contrast: float32 (height, width).
+        sure: Contrast from which a pixel is ink.
+
+    Returns:
+        bool (components,); None where none is surely ink.
+    """
+    height, width = components.shape
+    surely = components.total(contrast > sure)
+    solid = surely >= np.maximum(1, 0.1 * components.area)
+    if not solid.any():
+        return None
+    off = np.hypot(
+        (components.left + components.right) / width - 1,
+        (components.top + components.bottom) / height - 1,
+    )
+    touches = (components.top <= 1) | (components.left <= 1)
+    touches |= (components.bottom >= height - 1) | (components.right >= width - 1)
+    weight = components.total(contrast) * np.where(touches, 0.25, 1)
+    weight *= (1 - 0.8 * np.minimum(1, off)) * solid
+    longest = np.maximum(components.height, components.width)
+    main = int(np.where(longest > 0.08 * max(height, width), weight, weight * 1e-3).argmax())
+    kept: NDArray[np.bool_] = np.arange(len(components)) == main
+    for _ in range(2):  # a part may be near another part
+        top, bottom = components.top[kept].min(), components.bottom[kept].max()
+        left, right = components.left[kept].min(), components.right[kept].max()
+        down = np.maximum(0, np.maximum(components.top - bottom, top - components.bottom))
+        along = np.maximum(0, np.maximum(components.left - right, left - components.right))
+        near = np.hypot(down, along) < 0.15 * longest[main]
+        kept |= (
+            near
+            & solid
+            & (components.area >= 0.03 * components.area[main])
+            & (~touches | touches[main])
+        )
+    return kept
+
+
+def _border(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The outermost pixels of (height, width), each at least once: (count,)."""
+    return np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
+
+
+def _windows(values: NDArray[np.float32], reach: int, axis: int) -> NDArray[np.float32]:
+    """All neighbours up to `reach` away along an axis, as a further axis."""
+    around = [(reach, reach) if each == axis else (0, 0) for each in (0, 1)]
+    padded = np.pad(values, around, mode="edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=axis)

@@ -1,0 +1,201 @@
+"""Ink is found whatever paper, light and colour are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from edge_adder.ink import MIN_CONTRAST, find_ink, otsu, paper_level, without_lines
+
+SIDE = 160
+
+
+def strokes(pen: int = 8) -> np.ndarray:
+    """Amount of ink, 0 to 1: a 7 in the middle, float32 (SIDE, SIDE)."""
+    picture = Image.new("L", (SIDE, SIDE))
+    ImageDraw.Draw(picture).line([(50, 45), (110, 45), (75, 120)], fill=255, width=pen)
+    return np.asarray(picture, np.float32) / 255
+
+
+def written(paper: np.ndarray | float, *, ink: float = 0.2, pen: int = 8) -> np.ndarray:
+    """Dark ink on paper that is 0 to 1 bright: uint8 (SIDE, SIDE)."""
+    amount = strokes(pen)
+    bright = np.broadcast_to(np.asarray(paper, np.float32), amount.shape)
+    return np.rint(255 * bright * (1 - (1 - ink) * amount)).astype(np.uint8)
+
+
+def agreement(mask: np.ndarray, pen: int = 8) -> float:
+    """Intersection over union with the strokes."""
+    truth = strokes(pen) > 0.5
+    return float((mask & truth).sum() / (mask | truth).sum())
+
+
+def gradient() -> np.ndarray:
+    return np.linspace(0.95, 0.35, SIDE)[None, :] * np.linspace(1, 0.8, SIDE)[:, None]
+
+
+def ruled(levels: np.ndarray, slope: float = 0.0, depth: float = 0.6) -> np.ndarray:
+    lines = np.ones_like(levels)
+    for start in range(10, SIDE, 24):
+        for column in range(SIDE):
+            row = round(start + slope * column)
+            if 0 <= row < SIDE:
+                lines[row, column] = depth
+    return levels * lines
+
+
+class TestPaper:
+    @pytest.mark.parametrize("brightness", [1.0, 0.6, 0.3])
+    def test_plain(self, brightness: float) -> None:
+        found = find_ink(written(brightness))
+        assert found is not None
+        assert found.dark
+        assert found.plain
+        assert agreement(found.mask) > 0.85
+
+    def test_light_ink_on_dark(self) -> None:
+        found = find_ink(255 - written(0.9))
+        assert found is not None
+        assert not found.dark
+        assert agreement(found.mask) > 0.85
+
+    def test_a_shadow(self) -> None:
+        found = find_ink(written(gradient()))
+        assert found is not None
+        assert found.dark
+        assert not found.plain
+        assert agreement(found.mask) > 0.75
+
+    def test_a_shadow_with_an_edge(self) -> None:
+        paper = np.full((SIDE, SIDE), 0.9)
+        paper[:, : SIDE // 2] = 0.45
+        found = find_ink(written(paper))
+        assert found is not None
+        assert agreement(found.mask) > 0.6
+
+    def test_grain(self) -> None:
+        noise = np.random.default_rng(0).normal(0, 0.03, (SIDE, SIDE))
+        found = find_ink(written(np.clip(0.8 + noise, 0, 1)))
+        assert found is not None
+        assert agreement(found.mask) > 0.8
+
+    @pytest.mark.parametrize("slope", [0.0, 0.04, -0.06])
+    def test_ruled_paper(self, slope: float) -> None:
+        found = find_ink(written(ruled(np.full((SIDE, SIDE), 0.9), slope)))
+        assert found is not None
+        assert agreement(found.mask) > 0.7
+
+    def test_squared_paper(self) -> None:
+        lines = ruled(np.full((SIDE, SIDE), 0.9))
+        found = find_ink(written(lines * ruled(np.ones((SIDE, SIDE))).T))
+        assert found is not None
+        assert agreement(found.mask) > 0.65
+
+    def test_the_level_of_the_paper_is_without_ink(self) -> None:
+        paper = 255 * gradient()
+        ink = written(gradient()).astype(np.float32)
+        assert np.abs(paper_level(ink, dark=True) - paper)[8:-8, 8:-8].max() < 30
+        assert np.abs(paper_level(255 - ink, dark=False) - (255 - paper))[8:-8, 8:-8].max() < 30
+
+
+class TestInk:
+    def test_faint_pencil(self) -> None:
+        found = find_ink(written(0.9, ink=0.88))
+        assert found is not None
+        assert agreement(found.mask) > 0.8
+
+    def test_nothing_fainter_than_the_limit(self) -> None:
+        assert find_ink(written(0.9, ink=1 - 0.8 * MIN_CONTRAST)) is None
+
+    def test_a_stroke_that_fades_stays_whole(self) -> None:
+        fading = strokes() * np.linspace(1, 0.35, SIDE, dtype=np.float32)[:, None]
+        found = find_ink(np.rint(240 * (1 - 0.8 * fading)).astype(np.uint8))
+        assert found is not None
+        assert agreement(found.mask) > 0.8
+
+    def test_a_hair(self) -> None:
+        found = find_ink(written(1.0, pen=1))
+        assert found is not None
+        assert agreement(found.mask, pen=1) > 0.9
+
+    @pytest.mark.parametrize("dark", [True, False])
+    def test_bold_ink_on_more_than_half_of_the_picture(self, dark: bool) -> None:
+        pixels = np.full((28, 28), 240, np.uint8)
+        pixels[3:25, 4:24] = 10
+        pixels[8:11, 11:17] = pixels[17:20, 11:17] = 240
+        found = find_ink(pixels if dark else 255 - pixels)
+        assert found is not None
+        assert found.dark == dark
+        assert found.mask.sum() == (pixels == 10).sum()
+
+    def test_ink_of_a_colour_as_bright_as_the_paper(self) -> None:
+        amount = strokes()[:, :, None]
+        pixels = np.rint((1 - amount) * (150, 220, 235) + amount * (235, 190, 40))
+        found = find_ink(pixels.astype(np.uint8))
+        assert found is not None
+        assert found.channel != "brightness"
+        assert agreement(found.mask) > 0.85
+
+    def test_forced(self) -> None:
+        for ink in ("dark", "light"):
+            found = find_ink(written(gradient()), ink=ink)
+            assert found is None or found.dark == (ink == "dark")
+
+
+class TestWhatIsLeftOut:
+    def test_dust(self) -> None:
+        pixels = written(0.9)
+        for row, column in np.random.default_rng(1).integers(3, SIDE - 3, (30, 2)):
+            pixels[row, column] = 40
+        found = find_ink(pixels)
+        assert found is not None
+        assert agreement(found.mask) > 0.8
+
+    def test_what_hangs_in_from_the_edge(self) -> None:
+        pixels = written(0.9)
+        pixels[:, :9] = 20  # the table beside the paper
+        pixels[-6:, 60:] = 20
+        found = find_ink(pixels)
+        assert found is not None
+        assert agreement(found.mask) > 0.8
+
+    def test_a_part_of_the_digit_stays(self) -> None:
+        pixels = written(0.9)
+        pixels[76:84, 40:58] = 40  # a bar of the 7, that does not touch it
+        found = find_ink(pixels)
+        assert found is not None
+        assert found.mask[80, 50]
+
+    def test_a_stroke_that_reaches_the_edge_is_no_line(self) -> None:
+        picture = Image.fromarray(written(0.9))
+        ImageDraw.Draw(picture).line([(75, 115), (60, SIDE)], fill=45, width=8)
+        found = find_ink(np.asarray(picture))
+        assert found is not None
+        assert found.mask[SIDE - 3].any()
+
+    def test_lines_leave_what_crosses_them(self) -> None:
+        contrast = np.zeros((100, 100), np.float32)
+        contrast[50:52] = contrast[10:12] = 0.5
+        contrast[20:80, 40:46] = 0.9
+        left = without_lines(contrast, 0.2)
+        assert (left[20:80, 41:45] > 0).all()
+        assert (left[50, :35] == 0).all()
+        assert (left[50, 55:] == 0).all()
+
+    def test_a_single_bar_across_the_picture_is_no_line(self) -> None:
+        contrast = np.zeros((100, 100), np.float32)
+        contrast[10:14] = contrast[10:90, 50:54] = 0.9
+        assert np.array_equal(without_lines(contrast, 0.2), contrast)
+
+
+class TestOtsu:
+    def test_it_separates_two_levels(self) -> None:
+        values = np.full((10, 10), 200, np.float32)
+        values[4:6, 4:6] = 40
+        found = otsu(values)
+        assert found is not None
+        assert 40 < found < 200
+
+    def test_one_level_has_no_threshold(self) -> None:
+        assert otsu(np.full((3, 3), 7, np.float32)) is None
