@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,15 @@ def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+def count_folded_parameters(network: nn.Module) -> int:
+    """The same in the exported file, where a BatchNorm is the bias of the layer before it.
+
+    That layer has none of its own.
+    """
+    biases = sum(m.num_features for m in network.modules() if isinstance(m, nn.BatchNorm2d))
+    return count_parameters(network) - biases  # of its weight and its bias, one is left
+
+
 def count_multiply_adds(network: Network) -> int:
     """Multiply-adds for one image, of convolutions and linear layers; biases are not counted."""
     total = 0
@@ -92,8 +102,8 @@ def count_multiply_adds(network: Network) -> int:
             positions = output.shape[2:].numel()  # 1 for a linear layer
             total += module.weight.numel() * positions
 
-    with torch.device("meta"):  # shapes alone
-        network = network.to("meta").eval()
+    network = copy.deepcopy(network).to("meta").eval()  # shapes alone
+    with torch.device("meta"):
         image = torch.empty(1, 1, IMAGE_SIDE, IMAGE_SIDE, dtype=torch.uint8)
         number = torch.empty(1, dtype=torch.int64)
         handles = [module.register_forward_hook(count) for module in network.modules()]

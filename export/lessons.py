@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,10 +19,13 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+import edge_adder.normalise
+import export.redraw
 from edge_adder.contract import IMAGE_SIDE
 from edge_adder.files import make_folder, write_atomically
 from export.checkpoint import Checkpoint
 from export.data import Augmentation, LabelledImages, augment
+from export.redraw import Redrawing, redraw
 
 _ERASED_SIDE = (4, 14)
 """Shortest and longest side of an erased rectangle, in pixels."""
@@ -48,16 +52,17 @@ class Lessons:
     """Images with advice, new in each epoch, or taken in turn from a number of variations.
 
     A variation is all images, changed once. It is made when it is first needed and kept as a file,
-    0.8 kB for each image, for all runs that learn from the same images, changes and teachers.
+    0.8 kB for each image, for all runs that learn from the same images and changes; the advice is a
+    file beside it for each choice of teachers.
 
     Args:
         fit: The images as they are.
         augmentation: How much they are changed; None not at all.
         erase: Share of the images that lose a rectangle.
+        redrawn: Share of the images that are redrawn and not augmented.
         teachers: Checkpoints of networks that are asked.
         variations: After so many epochs the same changed images come again; 0 for new ones in every
             epoch.
-        seed: Of the variations.
         folder: Where the variations are kept, in a folder of their own.
 
     Raises:
@@ -71,27 +76,28 @@ class Lessons:
         augmentation: Augmentation | None,
         folder: Path,
         erase: float = 0.0,
+        redrawn: float = 0.0,
         teachers: Sequence[Checkpoint] = (),
         variations: int = 0,
-        seed: int = 0,
     ) -> None:
         self._fit = fit
         self._augmentation = augmentation
         self._erase = erase
+        self._redrawn = redrawn
         self._teachers = [
             teacher.build().to(fit.labels.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             for teacher in teachers
         ]
         self._variations = variations
-        self._seed = seed
         origin = [
             fit.to(torch.device("cpu")).sha256 if variations else None,
             None if augmentation is None else asdict(augmentation),
             erase,
-            [teacher.sha256 for teacher in teachers],
-            seed,
+            redrawn,
+            [inspect.getsource(part) for part in _WHAT_CHANGES_IMAGES],
         ]
-        self._folder = folder / hashlib.sha256(json.dumps(origin).encode()).hexdigest()[:16]
+        self._folder = folder / _digest(origin)
+        self._advisers = _digest([teacher.sha256 for teacher in teachers])
         self._now: tuple[int, Lesson] | None = None
 
     def batch(self, epoch: int, chosen: Tensor, generator: torch.Generator) -> Lesson:
@@ -106,7 +112,8 @@ class Lessons:
             FileAccessError: A variation cannot be written.
         """
         if not self._variations:
-            return self._make(self._fit.images[chosen], generator)
+            images = self._change(self._fit.images[chosen], generator)
+            return Lesson(images, self._ask(images) if self._teachers else None)
         variation = epoch % self._variations
         if self._now is None or self._now[0] != variation:
             self._now = variation, self._variation(variation)
@@ -114,28 +121,35 @@ class Lessons:
         return Lesson(whole.images[chosen], None if whole.advice is None else whole.advice[chosen])
 
     def _variation(self, index: int) -> Lesson:
-        """From its file, which is made where there is none or a damaged one."""
         device = self._fit.labels.device
-        path = self._folder / f"{index}.safetensors"
-        with contextlib.suppress(OSError, SafetensorError):
-            found = safetensors.torch.load_file(path, device=str(device))
-            return Lesson(found["images"], found.get("advice"))
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + index)
-        parts = [self._make(part, generator) for part in torch.split(self._fit.images, _CHUNK)]
-        tensors = {"images": torch.cat([part.images for part in parts])}
-        advice = [part.advice.half() for part in parts if part.advice is not None]
-        if advice:
-            tensors["advice"] = torch.cat(advice)
-        make_folder(self._folder)
-        write_atomically(path, safetensors.torch.save({k: v.cpu() for k, v in tensors.items()}))
-        return Lesson(tensors["images"], tensors.get("advice"))
 
-    def _make(self, images: Tensor, generator: torch.Generator) -> Lesson:
+        def changed() -> Tensor:
+            generator = torch.Generator().manual_seed(index)
+            parts = torch.split(self._fit.images, _CHUNK)
+            return torch.cat([self._change(part, generator) for part in parts])
+
+        images = _kept(self._folder / f"{index}.safetensors", "images", device, changed)
+        if not self._teachers:
+            return Lesson(images, None)
+
+        def asked() -> Tensor:
+            return torch.cat([self._ask(part) for part in torch.split(images, _CHUNK)]).half()
+
+        path = self._folder / f"{index}-{self._advisers}.safetensors"
+        return Lesson(images, _kept(path, "advice", device, asked))
+
+    def _change(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        whole = images
         if self._augmentation is not None:
             images = augment(images, self._augmentation, generator)
+        if self._redrawn:
+            chosen = torch.rand(len(images), generator=generator) < self._redrawn
+            chosen = chosen.to(images.device)
+            images = images.clone()
+            images[chosen] = redraw(whole[chosen], Redrawing(), generator)
         if self._erase:
             images = erase(images, self._erase, generator)
-        return Lesson(images, self._ask(images) if self._teachers else None)
+        return images
 
     @torch.no_grad()
     def _ask(self, images: Tensor) -> Tensor:
@@ -143,6 +157,20 @@ class Lessons:
         with torch.autocast(images.device.type, torch.bfloat16):
             answers = [teacher(images, number)[0].float() for teacher in self._teachers]
         return torch.stack(answers).mean(0)
+
+
+def _kept(path: Path, name: str, device: torch.device, make: Callable[[], Tensor]) -> Tensor:
+    """A tensor from its file, which is made where there is none or a damaged one."""
+    with contextlib.suppress(OSError, SafetensorError, KeyError):
+        return safetensors.torch.load_file(path, device=str(device))[name]
+    made = make()
+    make_folder(path.parent)
+    write_atomically(path, safetensors.torch.save({name: made.cpu()}))
+    return made
+
+
+def _digest(origin: object) -> str:
+    return hashlib.sha256(json.dumps(origin).encode()).hexdigest()[:16]
 
 
 def erase(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
@@ -164,3 +192,7 @@ def erase(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
     inside = (pixels >= corners[:, :, None]) & (pixels < (corners + sides)[:, :, None])
     mask = inside[0, :, :, None] & inside[1, :, None, :] & hit[:, None, None]
     return images.masked_fill(mask[:, None].to(images.device), 0)
+
+
+_WHAT_CHANGES_IMAGES = (augment, erase, export.redraw, edge_adder.normalise)
+"""Their source is part of a variation's origin, so that no file outlives the code that made it."""

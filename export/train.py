@@ -37,6 +37,7 @@ from export.data import (
     load_mnist,
     split_indices,
 )
+from export.drawn import draw_digits
 from export.evaluate import Accuracy, evaluate
 from export.history import EpochRecord
 from export.lessons import Lessons
@@ -90,6 +91,8 @@ class TrainConfig:
             validated and kept; 0 keeps the last weights.
         augment: Whether images are moved, turned, scaled, sheared and bent.
         erase: Share of the images that lose a random rectangle.
+        redrawn: Share of the images that are redrawn as strangers' pictures bring them.
+        drawn: Drawn digits that are learned from beside MNIST's.
         variations: After so many epochs the same augmented images come again; 0 for never.
         teachers: Names of finished runs beside `out`, whose answers are learned from.
         distillation: Share of the loss that is the distance from the teachers' answers (Kullback
@@ -101,7 +104,8 @@ class TrainConfig:
         split: Which training images are held out for validation.
         precision: Of convolutions and linear layers in training; weights stay float32. bfloat16
             pays for wide layers on a CPU with AMX, and nowhere else on a CPU.
-        seed: Of the first weights, the order, the numbers, the augmentation and the split.
+        seed: Of the first weights, the order, the numbers, the augmentation (but for kept
+            variations, which all seeds share) and the split.
         device: ``auto`` takes CUDA where it is.
         data_dir: Folder with ``MNIST/raw``; None as in `export.data.load_mnist`.
         out: Folder for what the run leaves.
@@ -119,6 +123,8 @@ class TrainConfig:
     averaging: float = 0.999
     augment: bool = True
     erase: float = 0.0
+    redrawn: float = 0.0
+    drawn: int = 0
     variations: int = 0
     teachers: tuple[str, ...] = ()
     distillation: float = 0.0
@@ -139,7 +145,8 @@ class TrainConfig:
         _require(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "above 0")
         _require(0 <= self.weight_decay < math.inf, "weight_decay", self.weight_decay, "0 or more")
         _require(0 <= self.averaging < 1, "averaging", self.averaging, "0 or more and below 1")
-        for name in ("erase", "distillation", "label_smoothing"):
+        _require(self.drawn >= 0, "drawn", self.drawn, "0 or more")
+        for name in ("erase", "redrawn", "distillation", "label_smoothing"):
             share = getattr(self, name)
             _require(0 <= share <= 1, name, share, "0 to 1")
         _require(self.variations >= 0, "variations", self.variations, "0 or more")
@@ -220,7 +227,8 @@ class TrainResult:
 class _State:
     """What changes during a run: the network, its averaged twin, the optimiser, the history."""
 
-    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+    def __init__(self, config: TrainConfig, device: torch.device, teachers: list[str]) -> None:
+        self.teachers = teachers
         torch.manual_seed(config.seed)
         self.network = networks.create(config.network).to(device)
         if config.precision == "bfloat16":
@@ -287,7 +295,7 @@ class _State:
 
 
 def read_resume_header(path: Path) -> dict[str, Any]:
-    """The recipe, the hash of the data and the history in a run's resume file.
+    """The recipe, the hashes of data and teachers and the history in a run's resume file.
 
     Raises:
         InputError: There is no such file.
@@ -296,7 +304,7 @@ def read_resume_header(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
             header: dict[str, Any] = json.loads((file.metadata() or {})[_RESUME_KEY])
-            header = {key: header[key] for key in ("recipe", "data_sha256", "history")}
+            header = {key: header[key] for key in ("recipe", "data_sha256", "teachers", "history")}
     except FileNotFoundError as error:
         raise InputError(f"nothing to resume in {path.parent}: no {path.name}") from error
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
@@ -338,12 +346,23 @@ def train(
             f"{config.out} holds a run of {done} epochs: continue it with --resume, "
             "or choose another --out"
         )
+    teachers = find_teachers(config)
     everything = load_mnist(config.data_dir, train=True)
-    run = {"recipe": config.recipe(), "data_sha256": everything.sha256}
+    run: dict[str, Any] = {
+        "recipe": config.recipe(),
+        "data_sha256": everything.sha256,
+        "teachers": [teacher.sha256 for teacher in teachers],
+    }
     if resume:
         _check_same_run(read_resume_header(resume_path), run, config.out)
     fit_indices, validation_indices = split_indices(len(everything), config.split, config.seed)
-    fit = everything.at(fit_indices).to(device)
+    fit = everything.at(fit_indices)
+    if config.drawn:
+        drawn = draw_digits(config.drawn)
+        images, labels = (torch.from_numpy(part) for part in drawn)
+        fit = LabelledImages(torch.cat([fit.images, images]), torch.cat([fit.labels, labels]))
+        fit_indices = torch.cat([fit_indices, torch.arange(config.drawn)])
+    fit = fit.to(device)
     validation = everything.at(validation_indices).to(device)
     if len(fit) < config.batch_size:
         raise InputError(f"batch_size must be at most {len(fit)}, got {config.batch_size}")
@@ -352,14 +371,14 @@ def train(
         fit,
         augmentation=Augmentation() if config.augment else None,
         erase=config.erase,
-        teachers=_teachers(config),
+        redrawn=config.redrawn,
+        teachers=teachers,
         variations=config.variations,
-        seed=config.seed,
         folder=config.out.parent / LESSONS_DIR,
     )
 
     make_folder(config.out)
-    state = _State(config, device)
+    state = _State(config, device, run["teachers"])
     if resume:
         state.load(resume_path)
     else:
@@ -486,22 +505,47 @@ def _loss(
     return torch.lerp(loss, distance, config.distillation)
 
 
-def _teachers(config: TrainConfig) -> list[Checkpoint]:
+def find_teachers(config: TrainConfig) -> list[Checkpoint]:
     """What the runs left that are named.
 
     Raises:
-        InputError: There is no such run beside this one.
+        InputError: There is no such run beside this one, it is not over, or it has learned from
+            images that validate this one.
         CheckpointError: Its checkpoint cannot be read.
     """
     found = []
     for name in config.teachers:
-        path = config.out.parent / name / CHECKPOINT_FILE
-        if not path.is_file():
+        folder = config.out.parent / name
+        if not (folder / CHECKPOINT_FILE).is_file():
+            seed = name.rpartition("-")[2]
+            options = f" --seed {seed}" if seed.isdigit() else ""
             raise InputError(
-                f"no teacher in {path.parent}: train it first, or learn without one: --no-teacher"
+                f"no teacher in {folder}: train it first (edge-adder train --network teacher"
+                f"{options} --out {folder} --no-test), or learn without one (--no-teacher)"
             )
-        found.append(checkpoint.load(path))
+        teacher = checkpoint.load(folder / CHECKPOINT_FILE)
+        done, epochs = _done_epochs(folder), teacher.config.get("epochs")
+        if done != epochs:
+            raise InputError(
+                f"the teacher in {folder} has {done} of {epochs} epochs: finish it first "
+                f"(edge-adder train --resume --out {folder} --no-test)"
+            )
+        apart = (config.split, config.seed if config.split != "fixed" else None)
+        theirs = teacher.config.get("split"), teacher.config.get("seed")
+        if (theirs[0], theirs[1] if theirs[0] != "fixed" else None) != apart:
+            raise InputError(
+                f"the teacher in {folder} has learned from images that validate this run: "
+                f"its split is {theirs[0]}, this one's {config.split}"
+            )
+        found.append(teacher)
     return found
+
+
+def _done_epochs(folder: Path) -> int | None:
+    try:
+        return len(json.loads((folder / HISTORY_FILE).read_text()))
+    except (OSError, ValueError):
+        return None
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:
@@ -539,12 +583,17 @@ def _check_same_run(found: dict[str, Any], asked: dict[str, Any], out: Path) -> 
     ]
     if different:
         raise InputError(f"the run in {out} has {'; '.join(different)}")
+    if found["teachers"] != asked["teachers"]:
+        raise InputError(f"the run in {out} began with other teachers of the same names")
     if found["data_sha256"] != asked["data_sha256"]:
         raise InputError(f"the run in {out} began with other images: name theirs with --data-dir")
 
 
 def _save_checkpoint(state: _State, config: TrainConfig, metrics: dict[str, Any]) -> None:
-    made = Checkpoint(config.network, state.average.state_dict(), config.recipe(), metrics)
+    recipe = config.recipe()
+    if state.teachers:
+        recipe["teachers_sha256"] = state.teachers
+    made = Checkpoint(config.network, state.average.state_dict(), recipe, metrics)
     checkpoint.save(made, config.out / CHECKPOINT_FILE)
 
 

@@ -27,7 +27,7 @@ ALLOWED = {
 CORE = {"edge_adder.contract", "edge_adder.errors", "edge_adder.files"}
 """What stands on the standard library alone, and serves both sides."""
 
-SHARED = CORE | {"edge_adder.datasets", "edge_adder.pictures"}
+SHARED = CORE | {"edge_adder.datasets", "edge_adder.normalise", "edge_adder.pictures"}
 """What the workshop shares with the runtime; it runs no model."""
 
 CHECKERS = {"to_onnx.py", "verify.py"}

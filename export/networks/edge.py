@@ -10,11 +10,13 @@ from edge_adder.contract import DIGITS
 from export.networks.parts import ExactAdder, Network, scale_image
 
 
-def _block(channels_in: int, channels_out: int, *, kernel: int, stride: int) -> nn.Sequential:
-    """Convolution · BatchNorm · ReLU, padded so that stride 1 keeps the size."""
+def _block(
+    channels_in: int, channels_out: int, *, kernel: int, stride: int = 1, padding: int = 0
+) -> nn.Sequential:
+    """Convolution · BatchNorm · ReLU."""
     return nn.Sequential(
         OrderedDict(
-            conv=nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False),
+            conv=nn.Conv2d(channels_in, channels_out, kernel, stride, padding, bias=False),
             norm=nn.BatchNorm2d(channels_out),
             relu=nn.ReLU(),
         )
@@ -22,23 +24,24 @@ def _block(channels_in: int, channels_out: int, *, kernel: int, stride: int) -> 
 
 
 class Edge(Network):
-    """21,850 parameters, 21,754 once BatchNorm is folded; 0.42 M multiply-adds.
+    """23,290 parameters, 23,178 once BatchNorm is folded; 0.27 M multiply-adds.
 
-    Most work sits in few channels at 14×14 and in 32 channels at 4×4, where a CPU's vector units
-    are full and the memory traffic is small.
+    Found by `benchmarks.pareto`. Without padding no work goes to the black rim, 16, 32 and 48
+    channels fill a CPU's vector units, and most weights sit where only 2×2 positions are left.
     """
 
     source = "this project; an exact adder"
-    digit_bar = 0.995
-    sum_bar = 0.995
+    digit_bar = 0.996
+    sum_bar = 0.996
+    recipe = {"epochs": 160, "redrawn": 0.4, "drawn": 3000, "variations": 16}
 
     def __init__(self) -> None:
         super().__init__()
         self.conv1 = _block(1, 16, kernel=5, stride=2)
-        self.conv2 = _block(16, 16, kernel=3, stride=2)
-        self.conv3 = _block(16, 32, kernel=3, stride=2)
-        self.conv4 = _block(32, 32, kernel=3, stride=1)
-        self.conv5 = nn.Conv2d(32, DIGITS, 4)
+        self.conv2 = _block(16, 16, kernel=3, stride=2, padding=1)
+        self.conv3 = _block(16, 32, kernel=3)
+        self.conv4 = _block(32, 48, kernel=3)
+        self.conv5 = nn.Conv2d(48, DIGITS, 2)
         self.adder = ExactAdder()
 
     def forward(self, image: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,10 +56,10 @@ class Edge(Network):
             sum: float32 (batch, 19); log-probabilities.
         """
         x = scale_image(image)  # (batch, 1, 28, 28)
-        x = self.conv1(x)  # (batch, 16, 14, 14)
-        x = self.conv2(x)  # (batch, 16, 7, 7)
+        x = self.conv1(x)  # (batch, 16, 12, 12)
+        x = self.conv2(x)  # (batch, 16, 6, 6)
         x = self.conv3(x)  # (batch, 32, 4, 4)
-        x = self.conv4(x)  # (batch, 32, 4, 4)
+        x = self.conv4(x)  # (batch, 48, 2, 2)
         x = self.conv5(x)  # (batch, 10, 1, 1)
         digit = x.flatten(1).log_softmax(1)  # (batch, 10)
         return digit, self.adder(digit, number)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,7 +66,7 @@ class TestLessons:
     def test_variations_come_again_in_turn(
         self, fit: LabelledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        settings = {"augmentation": Augmentation(), "erase": 0.5, "variations": 2, "seed": 1}
+        settings = {"augmentation": Augmentation(), "erase": 0.5, "redrawn": 0.5, "variations": 2}
         lessons = Lessons(fit, folder=tmp_path, **settings)
         every = torch.arange(60)
         epochs = [lessons.batch(epoch, every, seeded()).images for epoch in range(4)]
@@ -73,7 +76,7 @@ class TestLessons:
         assert torch.equal(lessons.batch(3, torch.tensor([7]), seeded()).images, epochs[1][[7]])
         assert len(list(tmp_path.glob("*/*.safetensors"))) == 2
 
-        monkeypatch.setattr(Lessons, "_make", None)  # the files are enough
+        monkeypatch.setattr(Lessons, "_change", None)  # the files are enough
         again = Lessons(fit, folder=tmp_path, **settings)
         assert torch.equal(again.batch(1, every, seeded()).images, epochs[1])
 
@@ -89,23 +92,38 @@ class TestLessons:
         assert path.stat().st_size > 60 * 784
 
     def test_other_ingredients_have_other_files(
-        self, fit: LabelledImages, committed: Checkpoint, tmp_path: Path
+        self, fit: LabelledImages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        usual = {"augmentation": None, "erase": 0.0, "teachers": (), "seed": 0}
-        changes = [
-            {},
-            {"augmentation": Augmentation()},
-            {"erase": 0.1},
-            {"teachers": (committed,)},
-            {"seed": 1},
-        ]
+        usual = {"augmentation": None, "erase": 0.0, "redrawn": 0.0}
+        changes = [{}, {"augmentation": Augmentation()}, {"erase": 0.1}, {"redrawn": 0.1}]
         for change in changes:
             lessons = Lessons(fit, folder=tmp_path, variations=1, **usual | change)
             lessons.batch(0, torch.arange(60), seeded())
         assert len(list(tmp_path.iterdir())) == len(changes)
+        monkeypatch.setattr("export.lessons._WHAT_CHANGES_IMAGES", (augment,))  # other code
+        Lessons(fit, folder=tmp_path, variations=1, **usual).batch(0, torch.arange(60), seeded())
+        assert len(list(tmp_path.iterdir())) == len(changes) + 1
+        monkeypatch.undo()
         others = LabelledImages(fit.images.flip(0), fit.labels)
         Lessons(others, folder=tmp_path, variations=1, **usual).batch(0, torch.arange(60), seeded())
-        assert len(list(tmp_path.iterdir())) == len(changes) + 1
+        assert len(list(tmp_path.iterdir())) == len(changes) + 2
+
+    def test_other_teachers_share_the_images(
+        self, fit: LabelledImages, committed: Checkpoint, tmp_path: Path
+    ) -> None:
+        every, found = torch.arange(60), []
+        for teachers in ((), (committed,), (committed, committed)):
+            lessons = Lessons(
+                fit,
+                augmentation=Augmentation(),
+                folder=tmp_path,
+                teachers=teachers,
+                variations=1,
+            )
+            found.append(lessons.batch(0, every, seeded()))
+        assert torch.equal(found[0].images, found[1].images)
+        assert torch.equal(found[0].images, found[2].images)
+        assert len(list(tmp_path.glob("*/*.safetensors"))) == 3  # images once, advice twice
 
     @pytest.mark.parametrize("variations", [0, 1])
     def test_advice_is_the_mean_of_the_teachers(
@@ -176,7 +194,7 @@ class TestTraining:
     def runs(self, trained: Path, tmp_path: Path) -> Path:
         """A folder with a finished run, `teacher`."""
         (tmp_path / "teacher").mkdir()
-        for name in ("checkpoint.safetensors", "checkpoint.json"):
+        for name in ("checkpoint.safetensors", "checkpoint.json", "history.json"):
             (tmp_path / "teacher" / name).write_bytes((trained / name).read_bytes())
         return tmp_path
 
@@ -185,9 +203,12 @@ class TestTraining:
         result = train(TrainConfig(**settings, out=runs / "student"), test=False)
         made = checkpoints.load(result.checkpoint)
         assert made.config["teachers"] == ["teacher"]
-        alone = train(TrainConfig(**short, out=runs / "alone"), test=False)
-        assert made.sha256 != checkpoints.load(alone.checkpoint).sha256
-        assert len(list((runs / "lessons").glob("*/*.safetensors"))) == 2
+        teacher = checkpoints.load(runs / "teacher" / "checkpoint.safetensors")
+        assert made.config["teachers_sha256"] == [teacher.sha256]
+        alone = TrainConfig(**short | {"variations": 2}, out=runs / "alone")  # the same images
+        assert made.sha256 != checkpoints.load(train(alone, test=False).checkpoint).sha256
+        assert len(list((runs / "lessons").glob("*/?.safetensors"))) == 2
+        assert len(list((runs / "lessons").glob("*/?-*.safetensors"))) == 2
 
     def test_a_student_resumes_to_the_same_weights(self, runs: Path, short: dict) -> None:
         settings = short | {"teachers": ("teacher",), "distillation": 0.5, "variations": 2}
@@ -200,6 +221,7 @@ class TestTraining:
         config = TrainConfig(**settings, out=runs / "stopped")
         with pytest.raises(KeyboardInterrupt):
             train(config, test=False, observer=Stop())
+        shutil.rmtree(runs / "lessons")
         resumed = train(config, test=False, resume=True)
         assert checkpoints.load(resumed.checkpoint).sha256 == (
             checkpoints.load(straight.checkpoint).sha256
@@ -209,9 +231,34 @@ class TestTraining:
         config = TrainConfig(
             **short, teachers=("nobody",), distillation=0.5, out=tmp_path / "student"
         )
-        with pytest.raises(InputError, match=r"no teacher in .*nobody: train it first, or learn"):
+        message = r"no teacher in .*nobody: train it first \(edge-adder train --network teacher "
+        with pytest.raises(InputError, match=message + r"--out .*nobody --no-test\), or learn"):
             train(config, test=False)
+        again = dataclasses.replace(config, teachers=("teacher-7",))
+        with pytest.raises(InputError, match=r"--network teacher --seed 7 --out"):
+            train(again, test=False)
         assert not (tmp_path / "student").exists()
+
+    def test_a_teacher_must_be_finished(self, runs: Path, short: dict) -> None:
+        history = runs / "teacher" / "history.json"
+        history.write_text(json.dumps(json.loads(history.read_text())[:2]))
+        config = TrainConfig(**short, teachers=("teacher",), distillation=0.5, out=runs / "student")
+        with pytest.raises(InputError, match=r"has 2 of 3 epochs: finish it first"):
+            train(config, test=False)
+
+    def test_a_teacher_must_not_know_what_validates(self, runs: Path, short: dict) -> None:
+        settings = short | {"split": "random-80-20", "teachers": ("teacher",), "distillation": 0.5}
+        with pytest.raises(InputError, match="from images that validate this run: its split is fi"):
+            train(TrainConfig(**settings, out=runs / "student"), test=False)
+
+    def test_other_teachers_of_the_same_name_are_noticed(self, runs: Path, short: dict) -> None:
+        settings = short | {"teachers": ("teacher",), "distillation": 0.5, "epochs": 1}
+        config = TrainConfig(**settings, out=runs / "student")
+        train(config, test=False)
+        shutil.rmtree(runs / "teacher")
+        train(TrainConfig(**short | {"seed": 4}, out=runs / "teacher"), test=False)
+        with pytest.raises(InputError, match="began with other teachers of the same names"):
+            train(config, resume=True, test=False)
 
     @pytest.mark.parametrize(
         ("change", "message"),

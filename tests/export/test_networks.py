@@ -114,9 +114,9 @@ class TestEdge:
             for module in Edge().modules()
             if isinstance(module, nn.Conv2d)
         )
-        assert folded == 21_754
-        assert count_multiply_adds(Edge()) == 417_600
-        assert "21,754 once BatchNorm is folded" in Edge.__doc__
+        assert folded == 23_178
+        assert count_multiply_adds(Edge()) == 271_488
+        assert "23,178 once BatchNorm is folded" in Edge.__doc__
 
 
 class TestScalarConcat:

@@ -264,27 +264,31 @@ class TestResuming:
         assert weights(tmp_path) == weights(trained)
 
     def test_a_killed_process_resumes_to_the_same_weights(
-        self, short: Settings, trained: Path, tmp_path: Path
+        self, short: Settings, tmp_path: Path
     ) -> None:
-        command = [sys.executable, "-m", "edge_adder", "train", "--out", str(tmp_path)]
+        straight = TrainConfig.for_network("bn-adder", **short, out=tmp_path / "straight")
+        train(straight, test=False)
+        killed = tmp_path / "killed"
+        command = [sys.executable, "-m", "edge_adder", "train", "--out", str(killed)]
         options = ["--epochs", "3", "--batch-size", "50", "--device", "cpu"]
-        options += ["--data-dir", str(short["data_dir"])]
+        options += ["--network", "bn-adder", "--data-dir", str(short["data_dir"])]
         process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
         assert process.stderr.readline().startswith("epoch 1/3: loss ")
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-        assert "test" not in checkpoints.load(tmp_path / "checkpoint.safetensors").metrics
+        assert "test" not in checkpoints.load(killed / "checkpoint.safetensors").metrics
         done = subprocess.run(
             [*command, "--resume", *options[4:]], capture_output=True, text=True, check=True
         )
         assert "epoch 3/3: loss " in done.stderr
-        assert weights(tmp_path) == weights(trained)
+        assert weights(killed) == weights(tmp_path / "straight")
 
     def test_ctrl_c_says_how_to_go_on(self, short: Settings, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "edge_adder", "train", "--epochs", "200"]
-        command += ["--batch-size", "50", "--data-dir", str(short["data_dir"]), "--out", "run"]
+        command += ["--network", "bn-adder", "--batch-size", "50", "--out", "run"]
+        command += ["--data-dir", str(short["data_dir"])]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
         )
@@ -389,7 +393,7 @@ def test_the_command_line_shows_the_defaults_of_the_config(
     shown = " ".join(
         edge_adder("train", "--help", env=os.environ | {"COLUMNS": "300"}).stdout.split()
     )
-    config = TrainConfig()
+    config = TrainConfig.for_network("edge")
     for option, value in {"--network": config.network, "--seed": config.seed}.items():
         assert re.search(rf"{option} [^[]*\[default: {value}\]", shown), option
     for option, value in {
