@@ -24,8 +24,8 @@ from edge_adder import EdgeAdder
 from edge_adder.bench import bundled_vectors
 from edge_adder.contract import IMAGE
 from edge_adder.cores import allowed_cores
+from edge_adder.decode import encode_png
 from edge_adder.errors import EdgeAdderError
-from edge_adder.image import encode_png
 from edge_adder.predictor import BATCH_SIZE
 
 

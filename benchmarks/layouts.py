@@ -2,8 +2,9 @@
 
 A word is a convolution with BatchNorm and ReLU: output channels, ``k`` kernel, ``s`` stride (1
 where it is left out), then ``v`` for no padding, ``d`` for depthwise and pointwise, or ``r`` for a
-residual one that keeps the shape. The last word is the head: ``flat`` joins all positions by one
-convolution of their size, ``mean`` averages them first. An exact adder follows.
+residual one that keeps the shape: as many channels as before, an odd kernel, stride 1. The last
+word is the head: ``flat`` joins all positions by one convolution of their size, ``mean`` averages
+them first. An exact adder follows.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from torch import Tensor, nn
 from edge_adder.contract import DIGITS, IMAGE_SIDE
 from export.networks.parts import ExactAdder, Network, scale_image
 
-_WORD = re.compile(r"(?P<channels>\d+)k(?P<kernel>\d)(?:s(?P<stride>\d))?(?P<kind>[vdr]?)")
+_WORD = re.compile(
+    r"(?P<channels>[1-9]\d{0,2})k(?P<kernel>[1-9])(?:s(?P<stride>[1-9]))?(?P<kind>[vdr]?)"
+)
 
 
 class Residual(nn.Module):
@@ -41,15 +44,15 @@ class Layout(Network):
 
     def __init__(self) -> None:
         super().__init__()
-        *words, head = self.line.split()
+        *words, head = self.line.split() or [""]
         if head not in ("flat", "mean"):
-            raise ValueError(f"not a layout: {self.line!r} ends with neither flat nor mean")
+            raise ValueError("it ends with neither flat nor mean")
         channels = 1
         blocks: list[nn.Module] = []
         for word in words:
             found = _WORD.fullmatch(word)
             if found is None:
-                raise ValueError(f"not a layout: {self.line!r} ({word!r})")
+                raise ValueError(f"{word!r} is no word")
             block, channels = _block(channels, **found.groupdict())
             blocks.append(block)
         self.blocks = nn.Sequential(*blocks)
@@ -71,18 +74,28 @@ def layout(line: str) -> type[Layout]:
     """The class of a line.
 
     Raises:
-        ValueError: It is not in the form above.
+        ValueError: It is not in the form above, or PyTorch cannot make it.
     """
     made = type("Layout", (Layout,), {"line": line})
-    made()
+    try:
+        made()
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"not a layout: {line!r}: {reason}") from error
     return made
 
 
 def _block(
     before: int, *, channels: str, kernel: str, stride: str | None, kind: str
 ) -> tuple[nn.Module, int]:
-    """The module of a word, and its output channels."""
+    """The module of a word, and its output channels.
+
+    Raises:
+        ValueError: A residual word changes the shape.
+    """
     after, size, step = int(channels), int(kernel), int(stride or 1)
+    if kind == "r" and not (before == after and size % 2 and step == 1):
+        raise ValueError("a residual word changes the shape")
     padding = 0 if kind == "v" else size // 2
     if kind == "d":
         layers: list[nn.Module] = [

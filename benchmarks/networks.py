@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks import plots
-from benchmarks.report import renew_block, table
+from benchmarks.report import percent, renew_block, table
 from benchmarks.untrained import time_adders
 from edge_adder import EdgeAdder
 from edge_adder.environment import fingerprint
@@ -119,8 +119,8 @@ def render(facts: list[NetworkFacts], measured: dict[str, Any]) -> str:
                 f"{each.parameters:,}",
                 f"{each.multiply_adds / 1e6:.2f} M",
                 f"{row['size_bytes'] / 1000:,.0f} kB",
-                _percent(each.digit),
-                _percent(each.sum),
+                percent(each.digit),
+                percent(each.sum),
                 str(each.epochs),
                 f"{row['p50_us']:,.0f} µs",
                 f"{row['x_floor']:,.1f}",
@@ -133,9 +133,9 @@ def render(facts: list[NetworkFacts], measured: dict[str, Any]) -> str:
         if kind.published_recipe is not None:
             record = json.loads((WEIGHTS_DIR / f"{name}.published.json").read_text())
             test = record["metrics"]["test"]
-            stated = [_percent(value) for value in (kind.published_result or (None, None))]
+            stated = [percent(value) for value in (kind.published_result or (None, None))]
             command = f"`edge-adder train --network {name} --recipe published`"
-            published.append((command, _percent(test["digit"]), _percent(test["sum"]), *stated))
+            published.append((command, percent(test["digit"]), percent(test["sum"]), *stated))
     return "\n\n".join(
         [
             table(head, rows),
@@ -157,10 +157,6 @@ def _how_it_was_measured(measured: dict[str, Any]) -> str:
         f"{machine['cpu']}, {machine['allowed_cores']} shared cores, {machine['python']}, "
         f"onnxruntime {machine['packages']['onnxruntime']}."
     )
-
-
-def _percent(fraction: float | None) -> str:
-    return "" if fraction is None else f"{100 * fraction:.2f} %"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import files, parity_matrix, peers, plots, scenarios, startup, untrained
+from benchmarks import files, graph, parity_matrix, peers, plots, scenarios, startup, untrained
 from benchmarks.report import bounds_table, render, renew_block
 from edge_adder import EdgeAdder
 from edge_adder import bench as device
@@ -53,8 +53,8 @@ def run_suite(
         What stands in ``results.json``, which is written after each part: ``date``, ``versions``,
         ``seconds`` that each part took, ``images``, what they are; ``bench`` as docs/bench.md
         describes it; ``networks`` as `benchmarks.untrained.time_adders` returns it; ``files``,
-        ``startup``, ``peers``, ``scenarios`` and ``parity_matrix`` as the modules of these names
-        return them; ``passed``, whether parity holds everywhere.
+        ``startup``, ``peers``, ``graph``, ``scenarios`` and ``parity_matrix`` as the modules of
+        these names return them; ``passed``, whether parity holds everywhere.
 
     Raises:
         InputError: The bundled model is not that of the committed checkpoint.
@@ -76,6 +76,7 @@ def run_suite(
         "startup": lambda: startup.measure(3 if quick else 20),
         "peers": lambda: peers.compare_peers(adder, network, 300 if quick else 10_000),
         "networks": lambda: untrained.time_adders(untrained.registered(), 200 if quick else 3_000),
+        "graph": lambda: graph.measure(adder, network, 300 if quick else 3_000),
         "scenarios": lambda: scenarios.run_scenarios(adder, 0.3 if quick else 5.0),
         "parity_matrix": lambda: parity_matrix.run_matrix(
             adder.model_bytes, network, some, out / "parity", progress=progress

@@ -1,16 +1,21 @@
 """How fast networks are in onnxruntime before anyone trains them.
 
 A graph's time depends on its shapes, not on its weights.
+
+But a BatchNorm that has seen nothing leaves no bias behind; so it gets random numbers first.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import nn
 
 from edge_adder import EdgeAdder
 from edge_adder.bench import IDENTITY_MODEL, ratio, summarise, time_in_turn
@@ -29,12 +34,22 @@ WARM_UP = 100
 def load_untrained(network: Network, name: str = "untrained") -> EdgeAdder:
     """A network with the weights that it happens to have, as the file that `export` would make.
 
+    Its BatchNorms get random parameters and statistics, as after a training, so that the file has
+    the same operators and tensors; `network` itself stays as it is.
+
     Args:
         network: Of any class that keeps the contract.
         name: Stands in the file's provenance.
     """
+    network = copy.deepcopy(network).eval()
+    generator = torch.Generator().manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            for each in (*module.parameters(), *module.buffers()):
+                if each.is_floating_point():  # not the count of batches
+                    nn.init.uniform_(each, 0.5, 1.5, generator=generator)
     checkpoint = Checkpoint(name, network.state_dict(), {}, {})
-    return EdgeAdder(to_onnx.to_onnx(network.eval(), checkpoint))
+    return EdgeAdder(to_onnx.to_onnx(network, checkpoint))
 
 
 def registered() -> dict[str, EdgeAdder]:

@@ -36,6 +36,7 @@ def test_the_wheel_holds_the_runtime_alone_with_its_model_and_types(wheel: Path)
     tracked = {p.relative_to(ROOT).as_posix() for p in (ROOT / "edge_adder").rglob("*.py")}
     extra = {
         "edge_adder/py.typed",
+        "edge_adder/models/README.md",
         "edge_adder/models/default.onnx",
         "edge_adder/models/default.parity.npz",
         "edge_adder/models/identity.onnx",
@@ -77,6 +78,14 @@ def test_the_documents_state_the_bundled_model_as_it_is() -> None:
     assert f"{size} bytes" in readme
     assert f"| {__version__} | `edge` | {digit}, {total} " in changelog
     assert f"| {size} |" in changelog
+
+
+def test_the_readme_shows_what_the_sample_answers() -> None:
+    answer = EdgeAdder().predict(ROOT / "examples" / "five.jpg", 7)
+    readme = (ROOT / "README.md").read_text()
+    line = f"# examples/five.jpg: {answer.digit} + 7 = {answer.sum}  ({answer.probability:.2%}"
+    assert line.replace("%", " %") in readme
+    assert f"# {answer.digit}, {answer.sum}, {answer.digit_probability:.5f}\n" in readme
 
 
 def test_the_readme_lists_every_exit_code() -> None:

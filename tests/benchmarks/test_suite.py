@@ -12,19 +12,21 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import pytest
-import torch
 from PIL import Image
 
 pytest.importorskip("torch", reason="the workshop needs the extra `export`")
 
+import torch
+
 from benchmarks import files, parity_matrix, peers, scenarios, suite
 from benchmarks.bounds import Bound, bounds
-from benchmarks.report import bounds_table, render, renew_block
+from benchmarks.report import bounds_table, percent, render, renew_block
 from edge_adder import EdgeAdder, Outputs, cli
 from edge_adder.bench import bundled_vectors, load_vectors
 from edge_adder.errors import CheckpointError, InputError, ProviderError
 from export import checkpoint as checkpoints
 from export import networks
+from export.catalogue import count_multiply_adds
 from export.networks.parts import Network
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +72,19 @@ class TestTheFolder:
         for bound in bounds(results):
             assert bound.verdict in ("held", "missed", "not measured")
             assert re.search(rf"\| {re.escape(bound.what)} \|.*\| {bound.verdict} \|", report)
+
+    def test_the_graph_adds_up(self, folder: Path, results: dict, network: Network) -> None:
+        found, report = results["graph"], (folder / "report.md").read_text()
+        shares = sum(row["share"] for row in found["operators"])
+        assert shares + found["floor_us"] / found["p50_us"] == pytest.approx(1)
+        assert found["added_us"] == min(row["us"] for row in found["operators"])
+        assert "the shares rest on the assumption" in report
+        assert found["multiply_adds"] == count_multiply_adds(network)
+        assert f"{found['multiply_adds']:,} multiply-adds" in report
+        for row in found["operators"]:
+            share = percent(row["share"], 1)
+            line = f"| {row['operator']} | `{row['node']}` | {row['us']:.1f} | {share} |"
+            assert line in report
 
     def test_publishing_puts_the_pictures_beside_the_report(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
