@@ -29,7 +29,6 @@ from export.networks.parts import Network
 from export.train import TrainConfig
 
 SMALL = "8k5s2 flat"
-STALE = pytest.mark.xfail(strict=False, reason="timed anew with the next default network")
 
 
 class TestLayouts:
@@ -339,14 +338,12 @@ class TestTheSearch:
 
 
 class TestTheCommittedSearch:
-    @STALE
     def test_it_has_timed_all_candidates(self) -> None:
         timed = json.loads(pareto.RECORD.read_text())["timed"]["networks"]
         assert set(timed) == {*pareto.CANDIDATES, *networks.NETWORKS, "identity"}
         for name, kind in networks.NETWORKS.items():
             assert timed[name]["parameters"] == count_parameters(kind())
 
-    @STALE
     def test_the_page_is_of_the_record(self) -> None:
         record = json.loads(pareto.RECORD.read_text())
         assert pareto.PAGE.read_text() == pareto.page(record)
