@@ -17,7 +17,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_adder.contract import DIGITS, IMAGE_SIDE
+from edge_adder.contract import DIGITS
 from edge_adder.errors import FileAccessError, InputError
 
 DATA_VARIABLE = "EDGE_ADDER_DATA"
@@ -248,8 +248,3 @@ def _pictures(
 ) -> LabelledPictures:
     names, paths, labels = zip(*labelled, strict=True)
     return LabelledPictures(source, names, paths, np.array(labels, np.int64), left_out)
-
-
-def in_mnist_form(image: NDArray[np.uint8] | Path) -> bool:
-    """Whether an image of a `LabelledPictures` goes to the network as it is."""
-    return isinstance(image, np.ndarray) and image.shape == (IMAGE_SIDE, IMAGE_SIDE)

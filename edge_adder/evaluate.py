@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_adder.contract import DIGITS, IMAGE_SIDE, SUMS
-from edge_adder.datasets import LabelledPictures, in_mnist_form
+from edge_adder.datasets import LabelledPictures
 from edge_adder.errors import EdgeAdderError
 from edge_adder.files import make_folder, write_atomically
 from edge_adder.image import prepare_image
@@ -157,8 +157,7 @@ def evaluate(
 
     Args:
         adder: The model.
-        pictures: What to ask. Arrays of 28×28 go to the network as they are, all others through
-            `prepare_image`.
+        pictures: What to ask; each goes through `prepare_image`, as in `EdgeAdder.predict`.
         out: A folder for ``confusion.png`` and ``wrong.png``, a contact sheet of the images that
             were answered wrongly; None for neither.
         progress: Is called now and then with the number of images that were answered since.
@@ -258,7 +257,7 @@ def _prepare(
     ready, readable, unreadable = [], [], []
     for index, image in enumerate(pictures.images):
         try:
-            ready.append(image if in_mnist_form(image) else prepare_image(image))
+            ready.append(prepare_image(image))  # as `predict` does
             readable.append(index)
         except EdgeAdderError as error:
             unreadable.append({"image": pictures.names[index], "error": str(error)})

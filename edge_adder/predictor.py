@@ -269,7 +269,7 @@ class EdgeAdder:
             FileAccessError: The image file cannot be read.
         """
         number = check_number(number)  # before the work
-        return self.predict_prepared(*prepare(image, ink=ink), number)
+        return self._answer(*prepare(image, ink=ink), number)
 
     def predict_prepared(
         self, image: NDArray[np.uint8], preparation: Preparation, number: int
@@ -284,7 +284,12 @@ class EdgeAdder:
         Raises:
             InputError: The number cannot be used.
         """
-        number = check_number(number)
+        return self._answer(image, preparation, check_number(number))
+
+    def _answer(
+        self, image: NDArray[np.uint8], preparation: Preparation, number: int
+    ) -> Prediction:
+        """As `predict_prepared`, for a number that was checked."""
         images = image[None, None]
         if self._batch is None:
             found = self._session.run(_OUTPUTS, {IMAGE.name: images, NUMBER.name: _NUMBERS[number]})

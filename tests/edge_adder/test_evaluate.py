@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class FakeAdder:
-    """Answers from the first two pixels of an image: its digit, and what it adds wrongly.
+    """Answers from two pixels in the middle of an image: its digit, and what it adds wrongly.
 
     The sum is digit + number, one too many where the number is the second pixel. The digit's
     probability is 0.9, the sum's 0.6.
@@ -41,7 +41,7 @@ class FakeAdder:
         assert images.shape == (len(numbers), 1, 28, 28)
         self.sizes.append(len(numbers))
         rows = np.arange(len(numbers))
-        digits, bad = images[:, 0, 0, 0], images[:, 0, 0, 1]
+        digits, bad = images[:, 0, 14, 14], images[:, 0, 14, 15]
         digit = np.full((len(rows), 10), np.log(0.1 / 9), np.float32)
         digit[rows, digits] = np.log(0.9)
         total = np.full((len(rows), 19), np.log(0.4 / 18), np.float32)
@@ -50,11 +50,16 @@ class FakeAdder:
 
 
 def pictures(*images: tuple[int, int, int]) -> LabelledPictures:
-    """Images that `FakeAdder` reads, from (label, digit to answer, number to add wrongly)."""
+    """Images that `FakeAdder` reads, from (label, digit to answer, number to add wrongly).
+
+    They are frames in MNIST's form, so that they come to it as they are.
+    """
     arrays = []
     for _, digit, bad in images:
         array = np.zeros((28, 28), np.uint8)
-        array[0, :2] = digit, bad
+        array[4:24, 4:24] = 255
+        array[6:22, 6:22] = 0
+        array[14, 14:16] = digit, bad
         arrays.append(array)
     names = [f"image {index}" for index in range(len(images))]
     return LabelledPictures(Path("fake"), names, arrays, np.array([i[0] for i in images]))
@@ -197,6 +202,14 @@ class TestFiles:
             "wrong.png",
         ]
 
+    def test_an_array_is_prepared_as_predict_does(
+        self, adder: EdgeAdder, seven: np.ndarray
+    ) -> None:
+        turned = 255 - np.roll(seven, 3, axis=1)
+        found = evaluate(adder, LabelledPictures(Path("x"), ["turned"], [turned], np.array([7])))
+        assert adder.predict(turned, 0).digit == 7
+        assert found.digit == 1
+
     def test_a_path_goes_through_the_preparation(self, adder: EdgeAdder) -> None:
         sample = LabelledPictures(
             Path("x"), ["five"], [ROOT / "examples" / "five.jpg"], np.array([5])
@@ -298,8 +311,9 @@ class TestCommandLine:
 
 
 def test_a_contact_sheet_shows_the_wrong_images(tmp_path: Path) -> None:
-    evaluate(FakeAdder(), pictures((4, 9, NEVER)), out=tmp_path)
+    some = pictures((4, 9, NEVER))
+    evaluate(FakeAdder(), some, out=tmp_path)
     sheet = np.asarray(Image.open(io.BytesIO((tmp_path / "wrong.png").read_bytes())).convert("L"))
     tile = sheet[48 : 48 + 84, 24 : 24 + 84]  # the image, three times as large
-    assert tile[0, 0] == 9
-    assert (tile[3:] == 0).all()
+    assert np.array_equal(tile, some.images[0].repeat(3, axis=0).repeat(3, axis=1))
+    assert tile[3 * 14, 3 * 14] == 9

@@ -38,7 +38,7 @@ def test_they_are_in_mnists_form() -> None:
 def test_the_bundled_model_reads_them(adder: EdgeAdder) -> None:
     images, digits = draw_digits(500, seed=4)
     answers = adder.run(images, np.zeros(500, np.int64)).digit.argmax(1)
-    assert (answers == digits).mean() >= 0.97
+    assert (answers == digits).mean() >= 0.98
 
 
 def test_they_scale_to_any_side() -> None:
