@@ -18,7 +18,8 @@ from benchmarks.report import table
 from benchmarks.untrained import SAMPLE
 from edge_adder import prepare_image
 from edge_adder.bench import ratio, summarise, time_in_turn
-from export.drawn import draw_digit, photograph
+from export.drawn import draw_digit
+from export.pen import photograph
 
 WIDTH, HEIGHT = 4000, 3000
 

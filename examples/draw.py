@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from export.drawn import draw_digit, photograph
+from export.drawn import draw_digit
+from export.pen import photograph
 
 
 def samples() -> dict[str, Image.Image]:
