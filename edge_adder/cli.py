@@ -99,8 +99,12 @@ def predict(
         int, typer.Option(metavar="K", help="Also print the K most probable digits and sums.")
     ] = 0,
     min_probability: Annotated[
-        float, typer.Option(metavar="P", help="Below this probability the answer is `unsure`.")
-    ] = 0.0,
+        float | None,
+        typer.Option(metavar="P", help="Below this probability the answer is `unsure`; else 0.5."),
+    ] = None,
+    many: Annotated[
+        bool, typer.Option("--many", help="Read every digit in a picture, in the order of reading.")
+    ] = False,
     save_input: Annotated[
         Path | None,
         typer.Option(metavar="FILE.png", help="Write the 28x28 image that the network saw."),
@@ -119,20 +123,25 @@ def predict(
     """Read the digit in each image and add NUMBER to it.
 
     Prints `IMAGE: DIGIT + NUMBER = SUM  (PROBABILITY)` for each image in order, with `unsure`
-    before the answer where digit or sum is less probable than --min-probability. Exits with 6
-    where some images could not be read or an answer was unsure, with 2 where none could be read.
+    before the answer where digit or sum is less probable than --min-probability, as letters and
+    textures are. Exits with 6 where some images could not be read or an answer was unsure, with 2
+    where none could be read. A picture of several digits is refused unless --many is given.
     """
     images, number = _split_arguments(arguments or [])
     shown = _Shown(save_input, explain, preview)
-    _check_predict(min_probability, top, shown, len(images), json_lines=json_lines)
+    _check_predict(min_probability, top, shown, len(images), many=many, json_lines=json_lines)
 
-    from edge_adder.predictor import EdgeAdder
+    from edge_adder.predictor import UNSURE_BELOW, EdgeAdder
 
     adder = EdgeAdder(model, provider=provider, threads=threads)  # type: ignore[arg-type]
     if provider == "auto":
         _say(f"provider auto: {adder.provider}")
     sources: list[Any] = [_standard_input() if image == "-" else image for image in images]
-    if any(shown):
+    least = UNSURE_BELOW if min_probability is None else min_probability
+    outcomes: Iterator[Any]
+    if many:
+        outcomes = _predict_each(adder, sources, number, ink)
+    elif any(shown):
         outcomes = _predict_and_show(adder, sources, number, ink, shown)
     else:
         outcomes = adder.predict_many(sources, number, ink=ink, on_error="return")  # type: ignore[call-overload]
@@ -145,12 +154,15 @@ def predict(
             if json_lines:
                 _print_json({"image": image, "error": str(outcome)})
             continue
-        sure = outcome.probability >= min_probability
-        unsure = unsure or not sure
-        if json_lines:
-            _print_json(_prediction_to_dict(image, outcome, adder, top) | {"unsure": not sure})
-        else:
-            _print_prediction(image, outcome, top, sure=sure)
+        for index, prediction in enumerate(outcome if many else [outcome], start=1):
+            sure = prediction.probability >= least
+            unsure = unsure or not sure
+            if json_lines:
+                found = _prediction_to_dict(image, prediction, adder, top)
+                _print_json(found | {"unsure": not sure} | ({"index": index} if many else {}))
+            else:
+                name = f"{image} #{index}" if many else image
+                _print_prediction(name, prediction, top, sure=sure)
     if not failures:
         return ExitCode.ATTENTION if unsure else ExitCode.DONE
     return failures[0].exit_code if len(failures) == len(images) else ExitCode.ATTENTION
@@ -535,6 +547,17 @@ def _predict_and_show(
         yield prediction
 
 
+def _predict_each(
+    adder: EdgeAdder, sources: list[Any], number: int, ink: Any
+) -> Iterator[list[Prediction] | EdgeAdderError]:
+    """The answers for each digit of each image."""
+    for source in sources:
+        try:
+            yield adder.predict_each(source, number, ink=ink)
+        except EdgeAdderError as error:
+            yield error
+
+
 def _split_arguments(arguments: list[str]) -> tuple[list[str], int]:
     """``IMAGE... NUMBER`` → the images and the number."""
     if not arguments:
@@ -584,16 +607,24 @@ def _prediction_to_dict(
 
 
 def _check_predict(
-    min_probability: float, top: int, shown: _Shown, images: int, *, json_lines: bool
+    min_probability: float | None,
+    top: int,
+    shown: _Shown,
+    images: int,
+    *,
+    many: bool,
+    json_lines: bool,
 ) -> None:
     """Refuse options of `predict` that cannot be kept."""
-    if not 0 <= min_probability <= 1:  # NaN is neither
+    if min_probability is not None and not 0 <= min_probability <= 1:  # NaN is neither
         raise InputError(f"--min-probability must be 0 to 1, got {min_probability}")
     if not 0 <= top <= DIGITS:
         raise InputError(f"--top must be 0 to {DIGITS}, got {top}")
     for option, wanted in (("--save-input", shown.save_input), ("--explain", shown.explain)):
         if wanted is not None and images != 1:
             raise InputError(f"{option} takes one image, got {images}")
+    if many and any(shown):
+        raise InputError("--many takes none of --save-input, --explain, --preview")
     if shown.preview and json_lines:
         raise InputError("expected --preview or --json, got both")
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edge_adder.contract import FULL_INK, IMAGE_SIDE
 from edge_adder.decode import ImageSource, name_of, to_pixels
 from edge_adder.errors import ImageError, InputError
-from edge_adder.ink import INKS, Channel, FoundInk, Ink, find_ink
+from edge_adder.ink import INKS, Channel, FoundInk, Ink, find_ink, in_reading_order, spread
 from edge_adder.normalise import DIGIT_SIDE, box_of, normalise
 
 Box = tuple[float, float, float, float]
@@ -66,7 +66,7 @@ def prepare_image(source: ImageSource, *, ink: Ink = "auto") -> NDArray[np.uint8
         uint8 (28, 28); 0 = background, 255 = full ink. For an array in that form, the array itself.
 
     Raises:
-        ImageError: Not an image, damaged, too large, or without ink.
+        ImageError: Not an image, damaged, too large, without ink, or with several digits.
         InputError: Of an unknown type, or `ink` is none of the three.
         FileAccessError: The file exists and cannot be read.
     """
@@ -80,12 +80,43 @@ def prepare(source: ImageSource, *, ink: Ink = "auto") -> tuple[NDArray[np.uint8
     pixels = to_pixels(source)
     if ink != "dark" and is_ready(pixels):
         return pixels, READY
+    found = _find(source, pixels, ink)
+    if len(found.digits) > 1:
+        raise ImageError(
+            f"{name_of(source)}: found {len(found.digits)} things that may be digits, expected "
+            "one: crop the picture, or ask for each (--many, predict_each)"
+        )
+    return _prepare(found, found.mask)
+
+
+def prepare_each(
+    source: ImageSource, *, ink: Ink = "auto"
+) -> list[tuple[NDArray[np.uint8], Preparation]]:
+    """As `prepare`, for each digit in a picture, in the order of reading: by line, from the left.
+
+    A digit is what is about as large as the one in the middle and stands beside it.
+    """
+    if ink not in INKS:
+        raise InputError(f"ink must be one of {', '.join(INKS)}, got {ink!r}")
+    pixels = to_pixels(source)
+    if ink != "dark" and is_ready(pixels):
+        return [(pixels, READY)]
+    found = _find(source, pixels, ink)
+    return [_prepare(found, mask) for mask in in_reading_order(found)]
+
+
+def _find(source: ImageSource, pixels: NDArray[np.uint8], ink: Ink) -> FoundInk:
     found = find_ink(pixels, ink=ink)
-    if found is None:
+    if found is None or found.is_blank:
         raise ImageError(f"{name_of(source)}: no ink found")
-    rows, columns = box_of(found.mask)
-    image, stroke_width = normalise(_ink(found, rows, columns))
-    height, width = found.mask.shape
+    return found
+
+
+def _prepare(found: FoundInk, mask: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], Preparation]:
+    """One digit, whose ink is at `mask`, bool (height, width)."""
+    rows, columns = box_of(mask)
+    image, stroke_width = normalise(_ink(found, mask, rows, columns))
+    height, width = mask.shape
     return image, Preparation(
         ready=False,
         ink="dark" if found.dark else "light",
@@ -178,15 +209,13 @@ def _extents(inked: NDArray[np.bool_]) -> NDArray[np.int64]:
     return extents
 
 
-def _ink(found: FoundInk, rows: slice, columns: slice) -> NDArray[np.uint8]:
+def _ink(
+    found: FoundInk, mask: NDArray[np.bool_], rows: slice, columns: slice
+) -> NDArray[np.uint8]:
     """Amount of ink in a box and a pixel around it: 0 = none, 255 = full."""
     around = tuple(slice(max(0, each.start - 1), each.stop + 1) for each in (rows, columns))
-    mask, contrast = found.mask[around], found.contrast[around]
-    edge = mask.copy()  # the faint rim of strokes belongs to them
-    edge[1:] |= mask[:-1]
-    edge[:-1] |= mask[1:]
-    edge[:, 1:] |= mask[:, :-1]
-    edge[:, :-1] |= mask[:, 1:]
+    mask, contrast = mask[around], found.contrast[around]
+    edge = spread(mask, 1)  # the faint rim of strokes belongs to them
     nothing = found.faintest / 2
     amount = np.clip((contrast - nothing) * (FULL_INK / (found.full - nothing)), 0, FULL_INK)
     ink: NDArray[np.uint8] = np.rint(np.where(edge, amount, 0)).astype(np.uint8)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_adder.components import Components, find_components
+from edge_adder.normalise import box_of
 
 Ink = Literal["auto", "light", "dark"]
 INKS: tuple[Ink, ...] = ("auto", "light", "dark")
@@ -38,6 +39,10 @@ is, so that a stroke may fade and dust may not stay."""
 _CLEAR = 40.0
 """Contrast over noise from which no other channel is looked at."""
 
+_LEAST_CLARITY, _LEAST_STEP = 6.0, 0.45
+"""Below both, the second as a share of full ink, what was found is no ink: so is what is found on
+all blank paper that `benchmarks.outliers` draws."""
+
 _BETTER = 1.25
 """How many times brightness's contrast over noise another channel needs, to be taken instead."""
 
@@ -46,6 +51,9 @@ _SMALL = 64
 
 _LINES = 2
 """Fewest ruled lines; a single one may be the bar of a 7 that fills the picture."""
+
+_MOST_DIGITS = 32
+"""Of a picture; more is a texture, and looking at all would take long."""
 
 _SHADOW = 0.3
 """Share of the picture's rim from which what seems to be ink may be a shadow."""
@@ -57,7 +65,9 @@ class FoundInk:
 
     Attributes:
         contrast: float32 (height, width); how far each pixel is from the paper, 0 to 1.
-        mask: bool (height, width); the digit.
+        components: Of all that may be ink.
+        digits: Of each thing that may be a digit its components, bool (components,); the one that
+            is most likely meant comes first, and the others from left to right.
         full: Contrast of full ink.
         faintest: Contrast where ink begins.
         dark: Whether it is darker than its paper.
@@ -67,13 +77,32 @@ class FoundInk:
     """
 
     contrast: Contrast
-    mask: NDArray[np.bool_]
+    components: Components
+    digits: tuple[NDArray[np.bool_], ...]
     full: float
     faintest: float
     dark: bool
     channel: Channel
     plain: bool
     clarity: float
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The digit that is most likely meant, bool (height, width)."""
+        return self.components.mask(self.digits[0])
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether it is but the grain and the shadows of paper: without contrast nor edges."""
+        return self.clarity < _LEAST_CLARITY and self._step() < _LEAST_STEP * self.full
+
+    def _step(self) -> float:
+        """How far contrast falls at the digit's outline, within a fortieth of the picture."""
+        mask, reach = self.mask, max(1, round(max(self.contrast.shape) / 40))
+        inside, outside = mask & spread(~mask, reach), spread(mask, reach) & ~mask
+        if not outside.any():
+            return 0.0
+        return float(self.contrast[inside].mean() - self.contrast[outside].mean())
 
 
 def find_ink(pixels: NDArray[np.uint8], *, ink: Ink = "auto") -> FoundInk | None:
@@ -121,10 +150,10 @@ def _find_in(values: NDArray[np.float32], channel: Channel, ink: Ink) -> FoundIn
         large = min(values.shape) > _SMALL
         contrast = without_lines(whole, faintest) if large else whole
         components = find_components(contrast > faintest)
-        chosen = choose(components, contrast, sure)
-        if chosen is None:
+        digits = choose(components, contrast, sure)
+        if not digits:
             continue
-        mask = components.mask(chosen)
+        mask = components.mask(digits[0])
         inside = contrast[mask]
         mean = float(inside.mean())
         noise = float(np.sqrt(np.square(contrast[~mask]).mean())) if not mask.all() else 1.0
@@ -137,10 +166,11 @@ def _find_in(values: NDArray[np.float32], channel: Channel, ink: Ink) -> FoundIn
         )
         if best is None or score > best[0]:
             full = float(np.percentile(inside, 75))
+            clarity = mean / (noise + 0.01)
             best = (
                 score,
                 FoundInk(
-                    contrast, mask, full, faintest, dark, channel, plain, mean / (noise + 0.01)
+                    contrast, components, digits, full, faintest, dark, channel, plain, clarity
                 ),
             )
     return None if best is None else best[1]
@@ -300,8 +330,10 @@ def _long_runs(mask: NDArray[np.bool_], length: int) -> NDArray[np.bool_]:
     return covered
 
 
-def choose(components: Components, contrast: Contrast, sure: float) -> NDArray[np.bool_] | None:
-    """The components that make the digit: the weightiest near the middle, and its parts.
+def choose(
+    components: Components, contrast: Contrast, sure: float
+) -> tuple[NDArray[np.bool_], ...]:
+    """The components that make each digit; the first is the weightiest near the middle.
 
     Args:
         components: Of all that may be ink.
@@ -309,13 +341,13 @@ def choose(components: Components, contrast: Contrast, sure: float) -> NDArray[n
         sure: Contrast from which a pixel is ink.
 
     Returns:
-        bool (components,); None where none is surely ink.
+        bool (components,) for each, as in `FoundInk.digits`; none where none is surely ink.
     """
     height, width = components.shape
     surely = components.total(contrast > sure)
     solid = surely >= np.maximum(1, 0.1 * components.area)
     if not solid.any():
-        return None
+        return ()
     off = np.hypot(
         (components.left + components.right) / width - 1,
         (components.top + components.bottom) / height - 1,
@@ -326,20 +358,89 @@ def choose(components: Components, contrast: Contrast, sure: float) -> NDArray[n
     weight *= (1 - 0.8 * np.minimum(1, off)) * solid
     longest = np.maximum(components.height, components.width)
     main = int(np.where(longest > 0.08 * max(height, width), weight, weight * 1e-3).argmax())
+    if not touches[main] and min(height, width) > _SMALL:
+        solid &= ~touches  # the paper's edge, a thumb
+    rivals = solid & _beside(components, main)
+    kept = _with_parts(components, main, solid & ~rivals)
+    digits = [kept]
+    free = solid & ~kept
+    for rival in np.flatnonzero(rivals)[components.left[rivals].argsort()][:_MOST_DIGITS]:
+        if free[rival]:
+            parts = _with_parts(components, int(rival), free & ~rivals)
+            free &= ~parts
+            digits.append(parts)
+    return tuple(digits)
+
+
+def in_reading_order(found: FoundInk) -> list[NDArray[np.bool_]]:
+    """The mask of each digit, bool (height, width): lines from above, and each from the left.
+
+    A digit begins a new line where it begins below the middle of the one before.
+    """
+    masks = sorted((found.components.mask(each) for each in found.digits), key=_top)
+    lines: list[list[NDArray[np.bool_]]] = []
+    middle = 0.0
+    for mask in masks:
+        rows, _ = box_of(mask)
+        if not lines or rows.start >= middle:
+            lines.append([])
+            middle = (rows.start + rows.stop) / 2
+        lines[-1].append(mask)
+    return [mask for line in lines for mask in sorted(line, key=_left)]
+
+
+def _top(mask: NDArray[np.bool_]) -> int:
+    return int(mask.any(axis=1).argmax())
+
+
+def _left(mask: NDArray[np.bool_]) -> int:
+    return int(mask.any(axis=0).argmax())
+
+
+def _beside(components: Components, main: int) -> NDArray[np.bool_]:
+    """Which components are about as large as another and not part of it: bool (components,)."""
+    large = components.height >= 0.5 * components.height[main]
+    large &= components.area >= 0.2 * components.area[main]
+    overlap = np.minimum(components.right, components.right[main])
+    overlap -= np.maximum(components.left, components.left[main])
+    aside: NDArray[np.bool_] = large & (
+        (overlap <= 0.2 * np.minimum(components.width, components.width[main]))
+        | ~_near(components, np.arange(len(components)) == main, components.height[main])
+    )
+    aside[main] = False
+    return aside
+
+
+def _with_parts(components: Components, main: int, allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A component and what lies near it: bool (components,)."""
     kept: NDArray[np.bool_] = np.arange(len(components)) == main
+    longest = max(components.height[main], components.width[main])
     for _ in range(2):  # a part may be near another part
-        top, bottom = components.top[kept].min(), components.bottom[kept].max()
-        left, right = components.left[kept].min(), components.right[kept].max()
-        down = np.maximum(0, np.maximum(components.top - bottom, top - components.bottom))
-        along = np.maximum(0, np.maximum(components.left - right, left - components.right))
-        near = np.hypot(down, along) < 0.15 * longest[main]
-        kept |= (
-            near
-            & solid
-            & (components.area >= 0.03 * components.area[main])
-            & (~touches | touches[main])
-        )
+        near = _near(components, kept, longest)
+        kept |= near & allowed & (components.area >= 0.03 * components.area[main])
     return kept
+
+
+def _near(components: Components, kept: NDArray[np.bool_], longest: np.int64) -> NDArray[np.bool_]:
+    """Which are less than a seventh of a digit's length from those kept: bool (components,)."""
+    top, bottom = components.top[kept].min(), components.bottom[kept].max()
+    left, right = components.left[kept].min(), components.right[kept].max()
+    down = np.maximum(0, np.maximum(components.top - bottom, top - components.bottom))
+    along = np.maximum(0, np.maximum(components.left - right, left - components.right))
+    near: NDArray[np.bool_] = np.hypot(down, along) < 0.15 * longest
+    return near
+
+
+def spread(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """A mask and its neighbours up to `reach` steps up, down, left or right."""
+    for _ in range(reach):
+        wider = mask.copy()
+        wider[1:] |= mask[:-1]
+        wider[:-1] |= mask[1:]
+        wider[:, 1:] |= mask[:, :-1]
+        wider[:, :-1] |= mask[:, 1:]
+        mask = wider
+    return mask
 
 
 def _border(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -42,7 +42,7 @@ from edge_adder.errors import (
     ModelError,
     ProviderError,
 )
-from edge_adder.image import READY, Preparation, are_ready, prepare
+from edge_adder.image import READY, Preparation, are_ready, prepare, prepare_each
 from edge_adder.ink import INKS, Ink
 from edge_adder.map_ahead import map_ahead
 from edge_adder.providers import (
@@ -67,6 +67,9 @@ LARGE_BATCH = 32
 LARGE_FILE_BYTES = 2**15
 """Files above this are decoded on several threads. Pillow takes the interpreter's lock for most of
 the time that a smaller one needs, and then threads only wait for each other."""
+
+UNSURE_BELOW = 0.5
+"""An answer of less probability is unsure."""
 
 MAX_THREADS = 256
 """More threads than any device has cores for a network of this size."""
@@ -119,6 +122,11 @@ class Prediction:
     def probability(self) -> float:
         """Of the less probable of digit and sum, 0 to 1: what can be believed of the answer."""
         return min(self.digit_probability, self.sum_probability)
+
+    @property
+    def unsure(self) -> bool:
+        """Whether that is below `UNSURE_BELOW`: likely not a digit, or not to be read."""
+        return self.probability < UNSURE_BELOW
 
     @property
     def digit_log_probabilities(self) -> NDArray[np.float32]:
@@ -297,6 +305,19 @@ class EdgeAdder:
         else:
             outputs = self._run_padded(images, _NUMBERS[number])
         return make_prediction(number, outputs, self._provider, preparation)
+
+    def predict_each(
+        self, image: ImageSource, number: int, *, ink: Ink = "auto"
+    ) -> list[Prediction]:
+        """As `predict`, for each digit in a picture, in the order of reading.
+
+        Raises:
+            InputError: The image or the number cannot be used.
+            FileAccessError: The image file cannot be read.
+        """
+        number = check_number(number)
+        prepared = prepare_each(image, ink=ink)
+        return [self._answer(seen, preparation, number) for seen, preparation in prepared]
 
     @overload
     def predict_many(

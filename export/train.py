@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional as F
 
-from edge_adder.contract import DIGITS
+from edge_adder.contract import DIGITS, SUMS
 from edge_adder.errors import CheckpointError, InputError
 from edge_adder.files import make_folder, write_atomically
 from edge_adder.pictures import confusion_matrix
@@ -41,6 +41,7 @@ from export.drawn import draw_digits
 from export.evaluate import Accuracy, evaluate
 from export.history import EpochRecord
 from export.lessons import Lessons
+from export.outliers import NO_DIGIT, draw_outliers
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -93,6 +94,7 @@ class TrainConfig:
         erase: Share of the images that lose a random rectangle.
         redrawn: Share of the images that are redrawn as strangers' pictures bring them.
         drawn: Drawn digits that are learned from beside MNIST's.
+        outliers: Drawn images that show no digit, where all answers are to be as probable.
         variations: After so many epochs the same augmented images come again; 0 for never.
         teachers: Names of finished runs beside `out`, whose answers are learned from.
         distillation: Share of the loss that is the distance from the teachers' answers (Kullback
@@ -125,6 +127,7 @@ class TrainConfig:
     erase: float = 0.0
     redrawn: float = 0.0
     drawn: int = 0
+    outliers: int = 0
     variations: int = 0
     teachers: tuple[str, ...] = ()
     distillation: float = 0.0
@@ -145,7 +148,9 @@ class TrainConfig:
         _require(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "above 0")
         _require(0 <= self.weight_decay < math.inf, "weight_decay", self.weight_decay, "0 or more")
         _require(0 <= self.averaging < 1, "averaging", self.averaging, "0 or more and below 1")
-        _require(self.drawn >= 0, "drawn", self.drawn, "0 or more")
+        for name in ("drawn", "outliers"):
+            count = getattr(self, name)
+            _require(count >= 0, name, count, "0 or more")
         for name in ("erase", "redrawn", "distillation", "label_smoothing"):
             share = getattr(self, name)
             _require(0 <= share <= 1, name, share, "0 to 1")
@@ -357,11 +362,10 @@ def train(
         _check_same_run(read_resume_header(resume_path), run, config.out)
     fit_indices, validation_indices = split_indices(len(everything), config.split, config.seed)
     fit = everything.at(fit_indices)
-    if config.drawn:
-        drawn = draw_digits(config.drawn)
-        images, labels = (torch.from_numpy(part) for part in drawn)
-        fit = LabelledImages(torch.cat([fit.images, images]), torch.cat([fit.labels, labels]))
-        fit_indices = torch.cat([fit_indices, torch.arange(config.drawn)])
+    if config.drawn or config.outliers:
+        fit = _with_drawn(fit, config)
+        further = torch.arange(config.drawn + config.outliers)
+        fit_indices = torch.cat([fit_indices, further])
     fit = fit.to(device)
     validation = everything.at(validation_indices).to(device)
     if len(fit) < config.batch_size:
@@ -409,6 +413,16 @@ def train(
         _save_history(state, config)
         observer.epoch(record)
     return _finish(state, config, validation, test=test)
+
+
+def _with_drawn(fit: LabelledImages, config: TrainConfig) -> LabelledImages:
+    """MNIST's images, then drawn digits, then what is no digit."""
+    digits, labels = draw_digits(config.drawn)
+    outliers = draw_outliers(config.outliers)
+    return LabelledImages(
+        torch.cat([fit.images, torch.from_numpy(digits), torch.from_numpy(outliers)]),
+        torch.cat([fit.labels, torch.from_numpy(labels), torch.full((config.outliers,), NO_DIGIT)]),
+    )
 
 
 def _finish(
@@ -466,9 +480,7 @@ def _train_epoch(
             labels.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"
         ):
             digit, total = state.network(lesson.images, number)
-        loss = _loss(
-            config, (digit.float(), total.float()), (labels, labels + number), lesson.advice
-        )
+        loss = _loss(config, (digit.float(), total.float()), targets(labels, number), lesson.advice)
         state.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         state.optimizer.step()
@@ -481,28 +493,47 @@ def _train_epoch(
 def _loss(
     config: TrainConfig,
     answers: tuple[Tensor, Tensor],
-    labels: tuple[Tensor, Tensor],
+    wanted: tuple[Tensor, Tensor],
     advice: Tensor | None,
 ) -> Tensor:
-    """The mean distance of both outputs from the labels, and of the digit from the advice.
+    """The mean distance of both outputs from the targets, and of the digit from the advice.
 
     Args:
         config: The shares.
         answers: digit float32 (batch, 10) and sum float32 (batch, 19); log-probabilities.
-        labels: The digits and the sums, int64 (batch,) each.
+        wanted: Probabilities of both; see `targets`.
         advice: float (batch, 10); the teachers' log-probabilities of the digits.
     """
-    digit, total = answers
-    of_digit = F.nll_loss(digit, labels[0])
+    digit, _ = answers
+    of_digit, of_sum = (
+        -(target * answer).sum(1).mean() for answer, target in zip(answers, wanted, strict=True)
+    )
     if config.label_smoothing:
         of_digit = torch.lerp(of_digit, -digit.mean(), config.label_smoothing)
-    loss = (of_digit + F.nll_loss(total, labels[1])) / 2
+    loss = (of_digit + of_sum) / 2
     if advice is None:
         return loss
     ours, theirs = ((x / config.temperature).log_softmax(1) for x in (digit, advice.float()))
     distance = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
     distance = distance * config.temperature**2  # keeps the gradient's size
     return torch.lerp(loss, distance, config.distillation)
+
+
+def targets(labels: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """The probabilities that both outputs should have.
+
+    Args:
+        labels: int64 (batch,); 0 to 9, or `NO_DIGIT`, for which all digits are as probable.
+        numbers: int64 (batch,); 0 to 9.
+
+    Returns:
+        digit: float32 (batch, 10).
+        sum: float32 (batch, 19); the digit's, moved by the number.
+    """
+    digits = F.one_hot(labels.clamp(min=0), DIGITS).float()
+    digits[labels == NO_DIGIT] = 1 / DIGITS
+    places = numbers[:, None] + torch.arange(DIGITS, device=numbers.device)
+    return digits, digits.new_zeros(len(labels), SUMS).scatter_(1, places, digits)
 
 
 def find_teachers(config: TrainConfig) -> list[Checkpoint]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import edge_adder as package
 from edge_adder import EdgeAdder, prepare_image
@@ -177,6 +177,43 @@ class TestPredict:
         ]
         assert edge_adder("predict", *both, "5", "--min-probability", str(low)).returncode == 0
 
+    def test_what_is_no_digit_is_unsure_unless_all_is_let_pass(
+        self, edge_adder: Run, tmp_path: Path
+    ) -> None:
+        picture = Image.new("L", (200, 200), 255)
+        ImageDraw.Draw(picture).line([(40, 40), (160, 160)], fill=0, width=12)
+        ImageDraw.Draw(picture).line([(160, 40), (40, 160)], fill=0, width=12)
+        picture.save(tmp_path / "x.png")
+        done = edge_adder("predict", "x.png", "5")
+        assert done.returncode == 6
+        assert done.stdout.startswith("x.png: unsure  (")
+        assert edge_adder("predict", "x.png", "5", "--min-probability", "0").returncode == 0
+
+    def test_several_digits_are_refused_or_read_one_by_one(
+        self, edge_adder: Run, tmp_path: Path
+    ) -> None:
+        seven, three = (
+            np.asarray(Image.open(Path(SEVEN).with_name(name)).convert("L").resize((112, 112)))
+            for name in ("seven.png", "three.png")
+        )
+        Image.fromarray(np.hstack([seven, 255 - three])).save(tmp_path / "two.png")
+        line = fails(edge_adder("predict", "two.png", "5"), 2)
+        assert line.startswith("two.png: found 2 things that may be digits, expected one")
+        assert "--many" in line
+        done = edge_adder("predict", "two.png", SEVEN, "5", "--many")
+        assert done.returncode == 0
+        first, second, third = done.stdout.splitlines()
+        assert first.startswith("two.png #1: 7 + 5 = 12  (")
+        assert second.startswith("two.png #2: 3 + 5 = 8  (")
+        assert third.startswith(f"{SEVEN} #1: 7 + 5 = 12  (")
+        done = edge_adder("predict", "two.png", "missing.png", "5", "--many", "--json")
+        assert done.returncode == 6
+        told = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [each.get("index") for each in told] == [1, 2, None]
+        assert [each.get("digit") for each in told] == [7, 3, None]
+        assert told[0]["preparation"]["box"][2] < told[1]["preparation"]["box"][0]
+        assert told[2]["error"] == "missing.png: no such file"
+
     def test_some_failures_exit_with_6_and_keep_the_rest(
         self, edge_adder: Run, tmp_path: Path
     ) -> None:
@@ -308,6 +345,7 @@ class TestBadInput:
             ([SEVEN, "5", "--save-input", "seen.png"], "--save-input takes one image, got 3"),
             ([SEVEN, "5", "--explain", "why.png"], "--explain takes one image, got 3"),
             (["--preview", "--json"], "expected --preview or --json, got both"),
+            (["--preview", "--many"], "--many takes none of --save-input, --explain, --preview"),
         ],
     )
     def test_bad_options(self, edge_adder: Run, options: list[str], message: str) -> None:

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageOps
 
 from edge_adder import ImageError, InputError, prepare_image
-from edge_adder.image import READY, are_ready, is_ready, prepare
+from edge_adder.image import READY, are_ready, is_ready, prepare, prepare_each
 from edge_adder.ink import INKS
 
 
@@ -248,7 +248,8 @@ class TestAnyArray:
         try:
             prepared = prepare_image(pixels, ink=ink)
         except ImageError as error:
-            assert str(error) == "image: no ink found"  # noqa: PT017  both ends are right
+            refused = str(error).startswith(("image: no ink found", "image: found "))
+            assert refused  # noqa: PT017  both ends are right
         else:
             assert prepared.shape == (28, 28)
             assert prepared.dtype == np.uint8
@@ -271,6 +272,29 @@ class TestRefused:
     def test_a_blank_picture(self, blank: np.ndarray) -> None:
         with pytest.raises(ImageError, match="no ink found"):
             prepare_image(blank)
+
+    def test_several_digits_but_not_where_each_is_asked_for(self, seven: np.ndarray) -> None:
+        three = np.hstack([seven, seven, seven])
+        told = "found 3 things that may be digits, expected one: crop the picture, or ask for each"
+        with pytest.raises(ImageError, match=told):
+            prepare_image(three)
+        each = prepare_each(three)
+        assert len(each) == 3
+        assert [round(told.box[0], 1) for _, told in each if told.box] == [0.1, 0.4, 0.8]
+        for image, told in each:
+            assert np.array_equal(image, each[0][0])
+            assert not told.ready
+
+    def test_one_digit_of_each(self, seven: np.ndarray) -> None:
+        [(image, told)] = prepare_each(seven)
+        assert image is seven
+        assert told.ready
+        [(image, told)] = prepare_each(255 - seven)
+        assert np.array_equal(image, prepare_image(255 - seven))
+        with pytest.raises(InputError, match="ink must be one of"):
+            prepare_each(seven, ink="blue")
+        with pytest.raises(ImageError, match="no ink found"):
+            prepare_each(np.zeros((28, 28), np.uint8))
 
     def test_an_unknown_ink(self, seven: np.ndarray) -> None:
         with pytest.raises(InputError, match="ink must be one of auto, light, dark, got 'blue'"):

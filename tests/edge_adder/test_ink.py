@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from edge_adder.ink import MIN_CONTRAST, find_ink, otsu, paper_level, without_lines
+from edge_adder.ink import (
+    MIN_CONTRAST,
+    find_ink,
+    in_reading_order,
+    otsu,
+    paper_level,
+    without_lines,
+)
 
 SIDE = 160
 
@@ -199,3 +206,73 @@ class TestOtsu:
 
     def test_one_level_has_no_threshold(self) -> None:
         assert otsu(np.full((3, 3), 7, np.float32)) is None
+
+
+def page(*places: tuple[int, int], side: int = 60, height: int = 220) -> np.ndarray:
+    """Sevens on white paper, each at its left and top: uint8 (height, 220)."""
+    picture = Image.new("L", (220, height), 255)
+    draw = ImageDraw.Draw(picture)
+    for left, top in places:
+        points = [(0.2, 0.1), (0.8, 0.1), (0.4, 0.95)]
+        line = [(left + side * x, top + side * y) for x, y in points]
+        draw.line(line, fill=20, width=6)
+    return np.asarray(picture)
+
+
+class TestHowManyDigits:
+    def test_digits_beside_and_below_each_other_are_several(self) -> None:
+        places = [(120, 20), (10, 30), (20, 140), (110, 130)]
+        found = find_ink(page(*places))
+        assert found is not None
+        assert len(found.digits) == 4
+        boxes = [np.argwhere(mask).min(axis=0).tolist() for mask in in_reading_order(found)]
+        expected = [(10, 30), (120, 20), (20, 140), (110, 130)]
+        for (top, left), (across, down) in zip(boxes, expected, strict=True):
+            assert top == pytest.approx(down + 6, abs=5)
+            assert left == pytest.approx(across + 10, abs=5)
+
+    def test_the_first_is_the_one_in_the_middle(self) -> None:
+        found = find_ink(page((10, 80), (80, 80), (150, 80)))
+        assert found is not None
+        assert found.mask[80:140, 80:140].any()
+        assert not found.mask[:, :75].any()
+
+    def test_close_neighbours_are_not_parts(self) -> None:
+        found = find_ink(page((60, 80), (110, 80)))
+        assert found is not None
+        assert len(found.digits) == 2
+
+    def test_a_digit_in_pieces_is_one(self) -> None:
+        picture = Image.new("L", (160, 160), 255)
+        draw = ImageDraw.Draw(picture)
+        draw.line([(60, 40), (55, 80)], fill=20, width=7)  # a 5 whose bar and bow were set anew
+        draw.line([(68, 36), (105, 34)], fill=20, width=7)
+        draw.arc((40, 84, 100, 140), -90, 150, fill=20, width=7)
+        found = find_ink(np.asarray(picture))
+        assert found is not None
+        assert len(found.digits) == 1
+        assert found.mask[30:40, 70:100].any()
+        assert found.mask[120:140, 60:80].any()
+
+    def test_dust_and_the_rim_are_no_digits(self) -> None:
+        pixels = page((80, 80)).copy()
+        pixels[20:26, 30:36] = 40
+        pixels[:, :14] = 30  # a table beside the paper
+        found = find_ink(pixels)
+        assert found is not None
+        assert len(found.digits) == 1
+        assert found.mask[80:140, 80:140].any()
+
+
+class TestBlank:
+    @pytest.mark.parametrize("grain", [0.005, 0.02])
+    def test_a_shadow_and_grain_are_no_ink(self, grain: float) -> None:
+        noise = np.random.default_rng(1).normal(0, grain, (SIDE, SIDE))
+        found = find_ink(np.rint(255 * np.clip(gradient() + noise, 0, 1)).astype(np.uint8))
+        assert found is None or found.is_blank
+
+    def test_blurred_faint_ink_on_a_shadow_is_ink(self) -> None:
+        blurred = Image.fromarray(written(gradient(), ink=0.6)).resize((80, 80))
+        found = find_ink(np.asarray(blurred.resize((SIDE, SIDE), Image.Resampling.BICUBIC)))
+        assert found is not None
+        assert not found.is_blank
