@@ -6,6 +6,7 @@ kinds come from other formulas, as whole pictures: on paper, on a screen, or at 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -76,8 +77,8 @@ SIGNS: dict[str, Strokes] = {
     ],
     "spiral": [
         [
-            (0.5 + 0.017 * step * float(np.cos(step / 4)), 0.5 + 0.017 * step * float(np.sin(step / 4)))
-            for step in range(30 * 2)
+            (0.5 + 0.008 * step * math.cos(step / 4), 0.5 + 0.008 * step * math.sin(step / 4))
+            for step in range(60)
         ]
     ],
     "stick figure": [

@@ -23,8 +23,8 @@ from edge_adder.errors import ImageError
 from edge_adder.files import write_atomically
 from edge_adder.image import prepare
 from edge_adder.pictures import contact_sheet
+from edge_adder.predictor import UNSURE_BELOW
 
-UNSURE_BELOW = 0.6
 SHOWN = 120
 """Most pictures on the sheet."""
 

@@ -23,7 +23,7 @@ from export.pen import arc, draw_strokes
 NO_DIGIT = -1
 """The label of an image that shows none."""
 
-SIGNS = "ACEFHJKLMNPQRTUVWXYacdefhkmnprtuvwxyΓΔΘΛΞΠΣΦΨΩαδεζηλμξπψωЖЙШЩЭЮЯ?!&#%@$+=*<>{}"
+SIGNS = "ACEFHKMNPQRTVWXacdefhkmnprtvwxΓΔΞΠΣΦΨΩαημξπφψωДЖЙФШЩЮЯ#%@+=*<>±"
 """Letters and signs but those that a hand may write as a digit: O is 0, I and l are 1, Z is 2, S is
 5, G and b are 6, B is 8, g and q are 9."""
 

@@ -156,7 +156,8 @@ class TestLoss:
             changes |= {"teachers": ("teacher",)}
         config = TrainConfig(**changes)
         labels = torch.arange(8)
-        return float(training._loss(config, self.answers(), (labels, labels + 1), advice))
+        wanted = training.targets(labels, torch.ones(8, dtype=torch.int64))
+        return float(training._loss(config, self.answers(), wanted, advice))
 
     def test_labels_alone(self) -> None:
         digit, total = self.answers()

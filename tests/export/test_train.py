@@ -26,7 +26,8 @@ from export import networks
 from export import train as training
 from export.data import LabelledImages, draw_numbers, load_mnist
 from export.history import EpochRecord
-from export.train import Observer, TrainConfig, train
+from export.outliers import NO_DIGIT, draw_outliers
+from export.train import Observer, TrainConfig, targets, train
 
 Settings = dict[str, object]
 LEFT = {
@@ -102,6 +103,8 @@ class TestRepeating:
             {"schedule": "constant"},
             {"weight_decay": 0.0},
             {"precision": "bfloat16"},
+            {"drawn": 100},
+            {"outliers": 100},
         ],
         ids=lambda change: next(iter(change)),
     )
@@ -235,6 +238,31 @@ class TestRecipes:
         assert "no recipe of wide is published: expected one of" in wrong.stderr
 
 
+class TestNoDigit:
+    def test_the_targets_are_the_label_or_all_digits_alike(self) -> None:
+        labels, numbers = torch.tensor([3, NO_DIGIT]), torch.tensor([4, 9])
+        digit, total = targets(labels, numbers)
+        assert digit[0].tolist() == [0, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+        assert total[0].tolist() == [0] * 7 + [1] + [0] * 11
+        assert digit[1].tolist() == pytest.approx([0.1] * 10)
+        assert total[1].tolist() == pytest.approx([0.0] * 9 + [0.1] * 10)
+
+    def test_what_is_no_digit_gets_an_improbable_answer(
+        self, short: Settings, tmp_path: Path
+    ) -> None:
+        settings = short | {"epochs": 12, "learning_rate": 0.01, "network": "edge"}
+        images = torch.from_numpy(draw_outliers(200, seed=9))
+        probability = {}
+        for outliers in (0, 600):
+            out = tmp_path / str(outliers)
+            train(TrainConfig(**settings | {"outliers": outliers}, out=out), test=False)
+            network = checkpoints.load(out / "checkpoint.safetensors").build()
+            with torch.no_grad():
+                digit, _ = network(images, torch.zeros(200, dtype=torch.int64))
+            probability[outliers] = float(digit.exp().amax(1).mean())
+        assert probability[600] < 0.6 * probability[0]
+
+
 class TestResuming:
     @pytest.mark.parametrize("epoch", [1, 2, 3])
     def test_an_interrupted_run_reaches_the_same_weights(
@@ -364,6 +392,8 @@ class TestRefused:
             ({"learning_rate": 0.0}, "learning_rate must be above 0"),
             ({"learning_rate": float("nan")}, "learning_rate must be above 0, got nan"),
             ({"weight_decay": -1.0}, "weight_decay must be 0 or more"),
+            ({"drawn": -1}, "drawn must be 0 or more, got -1"),
+            ({"outliers": -1}, "outliers must be 0 or more, got -1"),
             ({"averaging": 1.0}, "averaging must be 0 or more and below 1"),
             ({"split": "half"}, "split must be one of fixed, random-80-20, got 'half'"),
             ({"schedule": "step"}, "schedule must be one of cosine, constant, got 'step'"),

@@ -1,0 +1,58 @@
+"""Pictures without a digit are drawn, asked and counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("matplotlib", reason="the workshop needs the extra `dev`")
+
+from benchmarks import unsure
+from benchmarks.outliers import LETTERS, draw_outlier_pictures
+from edge_adder import EdgeAdder
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_the_pictures_are_repeatable_and_of_every_kind() -> None:
+    first, again, other = (draw_outlier_pictures(3, seed=seed) for seed in (1, 1, 2))
+    assert len(first) == 8
+    for kind, pictures in first.items():
+        assert len(pictures) == 3
+        for one, same in zip(pictures, again[kind], strict=True):
+            assert one.tobytes() == same.tobytes()
+        assert any(
+            one.tobytes() != another.tobytes()
+            for one, another in zip(pictures, other[kind], strict=True)
+        )
+
+
+def test_no_letter_is_a_digits_twin() -> None:
+    assert not set(LETTERS) & set("OoDIlijJLSsZzBbGgqyYUu")
+
+
+def test_the_bundled_model_does_not_answer_them(adder: EdgeAdder) -> None:
+    outcomes = {
+        kind: [unsure.ask(adder, picture, 0.5)[0] for picture in pictures]
+        for kind, pictures in draw_outlier_pictures(25).items()
+    }
+    everything = [each for one in outcomes.values() for each in one]
+    assert np.mean(np.array(everything) < 2) >= 0.9
+    assert set(outcomes["blank paper"]) == {0}
+    assert np.mean(np.array(outcomes["several digits"]) == 0) > 0.9
+
+
+def test_the_table_and_the_sheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "mine.png").write_bytes((EXAMPLES / "seven.png").read_bytes())
+    unsure.main([tmp_path], count=2, limit=0.0, out=tmp_path / "answered.png")
+    told = capsys.readouterr().out
+    assert "| blank paper | 2 | 100.00 % | 0.00 % | 0.00 % | 100.00 % |" in told
+    assert "| all of these | 16 | " in told
+    name = f"digits in {tmp_path.name}"
+    assert f"| {name} | 1 | 0.00 % | 0.00 % | 100.00 % | 0.00 % |" in told
+    with Image.open(tmp_path / "answered.png") as sheet:
+        assert sheet.width > 2 * 112

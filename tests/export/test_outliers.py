@@ -1,0 +1,45 @@
+"""What is no digit is drawn in MNIST's form, of many kinds, and the same for a seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge_adder.image import are_ready
+from export import outliers
+from export.outliers import SIGNS, draw_outliers
+
+
+def test_a_seed_gives_the_same_and_another_gives_others() -> None:
+    first, again, other = (draw_outliers(48, seed=seed) for seed in (1, 1, 2))
+    assert first.shape == (48, 1, 28, 28)
+    assert first.dtype == np.uint8
+    assert np.array_equal(first, again)
+    assert np.mean((first != other).any(axis=(1, 2, 3))) > 0.9
+
+
+def test_they_are_in_mnists_form_so_that_form_gives_nothing_away() -> None:
+    assert are_ready(draw_outliers(120, seed=3)[:, 0]).mean() > 0.9
+
+
+def test_none_is_asked_for() -> None:
+    assert draw_outliers(0).shape == (0, 1, 28, 28)
+
+
+def test_no_sign_is_a_digits_twin() -> None:
+    assert not set(SIGNS) & set("OoDIlijJLSsZzBbGgqyYUu0123456789|/!?$&{}")
+    assert len(set(SIGNS)) == len(SIGNS) >= 50
+
+
+@pytest.mark.parametrize("kind", outliers._KINDS, ids=lambda kind: kind.__name__)
+def test_each_kind_has_ink(kind: object) -> None:
+    drawn = outliers._drawn(kind, np.random.default_rng(5))  # type: ignore[arg-type]
+    assert drawn.max() > 127
+    assert min(drawn.shape) >= 1
+
+
+def test_filled_shapes_are_not_narrow_as_a_1_is() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(60):
+        high, wide = outliers._drawn(outliers._blob, generator).shape
+        assert min(high, wide) >= 0.45 * max(high, wide)
