@@ -420,6 +420,7 @@ class EdgeAdder:
             InputError: An image or a number cannot be used, or there are not as many of one as of
                 the other.
             FileAccessError: An image file cannot be read.
+            ProviderError: As `session`.
         """
         if isinstance(images, (str, bytes, bytearray, os.PathLike)) or (
             isinstance(images, np.ndarray) and images.ndim < 3
@@ -493,6 +494,7 @@ class EdgeAdder:
         self, done: Generator[tuple[_Checked, Outputs]], *, raise_errors: bool
     ) -> Iterator[Prediction | EdgeAdderError]:
         """The answers of every batch, one by one; an error in its place."""
+        owner = os.getpid()
         with contextlib.closing(done):  # an error holds on to this frame, and so to the threads
             for batch, outputs in done:
                 answers = _predictions(outputs, batch, self._provider, self._provider_asked)
@@ -506,6 +508,11 @@ class EdgeAdder:
                         yield error or next(answers)
                 if batch.failure is not None:
                     raise batch.failure
+                if os.getpid() != owner:  # whose threads have what comes next
+                    raise InputError(
+                        "these answers belong to the process that this one was forked from: "
+                        "call predict_many again"
+                    )
 
     def _run_batch(self, batch: _Checked) -> tuple[_Checked, Outputs]:
         """A batch with what the network answers to its images."""
