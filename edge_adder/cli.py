@@ -320,6 +320,29 @@ def bench(
     return ExitCode.ATTENTION if failed else ExitCode.DONE
 
 
+@app.command(epilog="Example: edge-adder doctor --provider cuda")
+def doctor(
+    provider: ProviderOption = "cpu",
+    threads: ThreadsOption = 1,
+    spinning: SpinningOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Look at what this machine has, and test the bundled model on it; needs no network.
+
+    Exits with 4 where onnxruntime or a provider is at fault, with 3 where the model is.
+    """
+    from edge_adder import doctor as examining
+
+    found = examining.examine(provider, threads, spinning=spinning)  # type: ignore[arg-type]
+    if as_json:
+        _print_json(found.to_dict())
+    else:
+        for good, line in examining.report(found):
+            colour = {True: typer.colors.GREEN, False: typer.colors.RED, None: None}[good]
+            typer.secho(line, fg=colour)  # plain where this is no terminal
+    return found.exit_code
+
+
 @app.command(epilog="Example: edge-adder networks --json")
 def networks(as_json: JsonOption = False) -> None:
     """List the networks: what each costs, how good its checkpoint is, where it comes from."""

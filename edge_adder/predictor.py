@@ -78,6 +78,9 @@ LARGE_FILE_BYTES = 2**15
 """Files above this are decoded on several threads. Pillow takes the interpreter's lock for most of
 the time that a smaller one needs, and then threads only wait for each other."""
 
+ONNXRUNTIME_VERSION: str = ort.__version__
+"""Of the onnxruntime that is imported, whatever pip says of it."""
+
 _OUTPUTS = [DIGIT.name, SUM.name]
 _NUMBERS = tuple(np.array([number], dtype=np.int64) for number in range(DIGITS))
 _IMAGE_DTYPE, _NUMBER_DTYPE = np.dtype(IMAGE.dtype), np.dtype(NUMBER.dtype)
@@ -839,7 +842,7 @@ def _open_first(
     name: str, data: bytes, provider: Provider, threads: int, *, spinning: bool
 ) -> tuple[ort.InferenceSession, str]:
     """A session on the first provider that works, and that provider's name."""
-    tried = candidates(provider, ort.get_available_providers())
+    tried = candidates(provider, available_providers())
     for candidate in tried:
         try:
             session = open_session(data, candidate, threads, name=name, spinning=spinning)
@@ -925,6 +928,11 @@ def _unpickle(
     adder = EdgeAdder(data, provider=provider, threads=threads, spinning=spinning)
     object.__setattr__(adder, "_model", name)
     return adder
+
+
+def available_providers() -> list[str]:
+    """What onnxruntime was compiled with, in its own names; they need not load."""
+    return list(ort.get_available_providers())
 
 
 def session_options(

@@ -393,7 +393,7 @@ class TestOthers:
     def test_version(self, edge_adder: Run) -> None:
         assert edge_adder("--version").stdout == f"edge-adder {package.__version__}\n"
 
-    @pytest.mark.parametrize("command", ["predict", "info", "train", "export"])
+    @pytest.mark.parametrize("command", ["predict", "info", "doctor", "train", "export"])
     def test_every_command_has_help_with_an_example(self, edge_adder: Run, command: str) -> None:
         done = edge_adder(command, "--help")
         assert done.returncode == 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -235,25 +235,11 @@ def test_what_fails_on_cuda_reaches_the_user(
         EdgeAdder(provider="cuda")
 
 
-def site_packages(folder: Path, *names: str, package: str = "") -> Path:
-    """A folder with distributions of these names that all bring a package `onnxruntime`."""
-    (folder / "onnxruntime").mkdir(parents=True)
-    if package:
-        (folder / "onnxruntime" / "__init__.py").write_text(package)
-    for name in names:
-        info = folder / f"{name.replace('-', '_')}-9.9.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n")
-        owned = "onnxruntime_extensions" if "extensions" in name else "onnxruntime"
-        (info / "RECORD").write_text(f"{owned}/__init__.py,,\n")
-    return folder
-
-
 def test_the_distributions_of_onnxruntime_are_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site_packages: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-extensions", "numpy")
-    monkeypatch.setattr(sys, "path", [str(site_packages(tmp_path, *names))])
+    monkeypatch.setattr(sys, "path", [str(site_packages(*names))])
     assert installed_runtimes() == {"onnxruntime": "9.9", "onnxruntime-gpu": "9.9"}
 
 
@@ -262,7 +248,7 @@ def test_the_distributions_of_onnxruntime_are_found(
     [
         (
             ["onnxruntime-gpu"],
-            "# empty",
+            "",
             "(module 'onnxruntime' has no attribute 'InferenceSession'; ",
         ),
         (["onnxruntime"], "raise ImportError('no\\nsymbol')", "(no symbol; onnxruntime 9.9)"),
@@ -274,21 +260,10 @@ def test_the_distributions_of_onnxruntime_are_found(
     ],
 )
 def test_an_onnxruntime_that_cannot_be_imported_exits_with_4(
-    tmp_path: Path, names: list[str], package: str, why: str
+    edge_adder_with: Callable[..., Any], names: list[str], package: str, why: str
 ) -> None:
     """As it is where one wheel was uninstalled from over another."""
-    fake = site_packages(tmp_path, *names, package=package)
-    code = (
-        "import sys, importlib.metadata\n"
-        f"sys.path.insert(0, {str(fake)!r})\n"
-        "every = importlib.metadata.distributions\n"
-        f"importlib.metadata.distributions = lambda: every(path=[{str(fake)!r}])\n"
-        "from edge_adder.cli import main\n"
-        f"main(['predict', {str(ROOT / 'examples' / 'seven.png')!r}, '5'])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
-    )
+    done = edge_adder_with(names, package, "predict", ROOT / "examples" / "seven.png", "5")
     assert (done.returncode, done.stdout) == (4, ""), done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"edge-adder: error: onnxruntime cannot be imported {why}")
