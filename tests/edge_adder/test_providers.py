@@ -205,8 +205,14 @@ def test_an_explicit_cuda_lists_cuda_alone_and_forbids_every_fallback(
 ) -> None:
     monkeypatch.setattr(FakeCudaSession, "made", [])
     cuda_build(FakeCudaSession)
+    ort = predictor_module.ort
+    preload = ort.preload_dlls
+    monkeypatch.setattr(
+        ort, "preload_dlls", lambda: FakeCudaSession.made.append({"libraries": preload()})
+    )
     assert EdgeAdder(provider="cuda").provider == "cuda"
-    (made,) = FakeCudaSession.made
+    libraries, made = FakeCudaSession.made
+    assert libraries == {"libraries": None}
     options = made.pop("sess_options")
     assert options.get_session_config_entry("session.disable_cpu_ep_fallback") == "1"
     ((name, chosen),) = made.pop("providers")
