@@ -50,7 +50,7 @@ def _head(result: dict[str, Any]) -> list[str]:
     return [
         f"{model['name']}{network}: {model['size_bytes']:,} bytes, SHA-256 {model['sha256'][:16]}",
         f"provider {result['provider']['got']} (asked for {result['provider']['asked']}), "
-        f"{_threads(result['threads'])}{' spinning' if result['spinning'] else ''}",
+        f"{_threads(result['threads'])}{' spinning' if result.get('spinning') else ''}",
         f"{machine['cpu']}, {cores}{quota}{governor}",
         f"{machine['system']}, {machine['python']}, {packages}",
     ]
