@@ -139,7 +139,7 @@ class _Buffers:
     def run(self, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """As `BoundRun`; the result's arrays are the caller's own."""
         for name, feed in feeds.items():
-            self._inputs[name].update_inplace(feed)
+            self._inputs[name].update_inplace(np.ascontiguousarray(feed))  # 1.20 reads on in memory
         self._binding.synchronize_inputs()
         self._session.run_with_iobinding(self._binding)
         self._binding.synchronize_outputs()
