@@ -203,6 +203,8 @@ def make(
     checkpoints.save(shipped, weights / f"{name}.safetensors")
     model = folder / "edge_adder" / "models" / "default.onnx"
     exported = to_onnx.export(shipped, model, data_dir=data_dir)
+    stated = f"{sha256(model)}  {model.name}\n"  # as sha256sum writes it and reads it
+    write_atomically(model.with_name(f"{model.name}.sha256"), stated.encode())
     with tempfile.TemporaryDirectory() as drawn:
         found = evaluate(EdgeAdder(model), as_pictures(images, data_dir), out=Path(drawn))
         for kind, file in (("confusion", CONFUSION_FILE), ("wrong", WRONG_FILE)):

@@ -30,6 +30,7 @@ _NOTED = (
     ("model", "sha256"),
     ("provider", "got"),
     ("threads",),
+    ("spinning",),
     ("environment", "cpu"),
     ("environment", "allowed_cores"),
     ("environment", "python"),

@@ -39,14 +39,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
-from edge_adder.cores import allowed_cores
+from edge_adder.cores import MAX_THREADS, allowed_cores
 from edge_adder.decode import decode, encode_png
 from edge_adder.environment import fingerprint
 from edge_adder.errors import EdgeAdderError, InputError
 from edge_adder.image import prepare_image
 from edge_adder.predictor import (
     BUNDLED_MODEL,
-    MAX_THREADS,
     EdgeAdder,
     Outputs,
     make_prediction,
@@ -112,7 +111,6 @@ QUICK = Effort(1_500, 100, 0.02, 3, (1, 16, 64, 256), 2_000, 3)
 def bench(
     adder: EdgeAdder,
     *,
-    asked: str = "cpu",
     effort: Effort = FULL,
     progress: Callable[[str], object] = lambda _: None,
     on_times: Callable[[dict[str, Times]], object] = lambda _: None,
@@ -121,7 +119,6 @@ def bench(
 
     Args:
         adder: The model, loaded as it will be used.
-        asked: The provider that was asked for, for the record.
         effort: `FULL` or `QUICK`.
         progress: Is called with the name of each part that begins.
         on_times: Is called with every measured latency, by kind of call.
@@ -153,8 +150,9 @@ def bench(
             "size_bytes": len(adder.model_bytes),
             "batch": adder.batch,
         },
-        "provider": {"asked": asked, "got": adder.provider},
+        "provider": {"asked": adder.provider_asked, "got": adder.provider},
         "threads": adder.threads,
+        "spinning": adder.spinning,
         "latency": {
             "unit": "us",
             "warm_up": effort.warm_up,
@@ -204,7 +202,8 @@ def latency(adder: EdgeAdder, images: NDArray[np.uint8], effort: Effort) -> dict
     names = [DIGIT.name, SUM.name]
     feeds = {IMAGE.name: batch, NUMBER.name: numbers}
     raw = adder.session.run
-    identity = open_session(IDENTITY_MODEL.read_bytes(), adder.provider, adder.threads).run
+    session = adder.provider, adder.threads
+    identity = open_session(IDENTITY_MODEL.read_bytes(), *session, spinning=adder.spinning).run
     answer = Outputs(*raw(names, feeds))
     calls: dict[str, Callable[[], object]] = {
         "identity": lambda: identity(names, feeds),
@@ -212,7 +211,7 @@ def latency(adder: EdgeAdder, images: NDArray[np.uint8], effort: Effort) -> dict
         "edge_adder_run": lambda: adder.run(batch, numbers),
         "decode": lambda: decode(png).load(),
         "prepare": lambda: prepare_image(opened),
-        "result": lambda: make_prediction(7, answer, adder.provider),
+        "result": lambda: make_prediction(7, answer, adder.provider, adder.provider_asked),
         "predict_array": lambda: adder.predict(image, 7),
         "predict_png": lambda: adder.predict(png, 7),
     }
@@ -324,7 +323,8 @@ def throughput(adder: EdgeAdder, images: NDArray[np.uint8], effort: Effort) -> d
     numbers = np.arange(len(many)) % 10
     jobs: dict[tuple[int, int], tuple[Callable[[], object], int]] = {}
     for count in threads:
-        other = EdgeAdder(adder.model_bytes, provider=adder.provider, threads=count)  # type: ignore[arg-type]
+        options: dict[str, Any] = {"provider": adder.provider, "spinning": adder.spinning}
+        other = EdgeAdder(adder.model_bytes, threads=count, **options)
         for size in sizes:
             jobs[size, count] = partial(other.run, many[:size], numbers[:size]), size
     ready = np.resize(images, (effort.many, *images.shape[1:]))[:, 0]
@@ -370,8 +370,8 @@ from edge_adder.predictor import EdgeAdder
 from edge_adder.environment import peak_memory_bytes
 imported = time.monotonic_ns()
 import numpy
-began, model, provider, threads = sys.argv[1:]
-adder = EdgeAdder(model, provider=provider, threads=int(threads))
+began, model, provider, threads, spinning = sys.argv[1:]
+adder = EdgeAdder(model, provider=provider, threads=int(threads), spinning=spinning == "True")
 loaded = time.monotonic_ns()
 adder.predict(numpy.eye(28, dtype=numpy.uint8) * 255, 7, ink="light")
 answered = time.monotonic_ns()
@@ -384,7 +384,7 @@ def cold_start(adder: EdgeAdder, starts: int) -> dict[str, Any]:
     """Time fresh processes from before they exist to after they ended.
 
     Args:
-        adder: Its model, provider and threads are used.
+        adder: Its model, provider, threads and spinning are used.
         starts: How many are counted; one more comes first.
 
     Returns:
@@ -407,12 +407,13 @@ def cold_start(adder: EdgeAdder, starts: int) -> dict[str, Any]:
 
 def _start(adder: EdgeAdder, model: str, starts: int) -> tuple[list[list[int]], list[Any]]:
     """The stages of each process in nanoseconds, the whole last; and their peaks of memory."""
+    settings = adder.provider, str(adder.threads), str(adder.spinning)
     command = [sys.executable, "-P", "-c", _COLD]  # -P: imports from nowhere but the environment
     rows, peaks = [], []
     for attempt in range(starts + 1):
         began = time.monotonic_ns()
         done = subprocess.run(  # noqa: S603
-            [*command, str(began), model, adder.provider, str(adder.threads)],
+            [*command, str(began), model, *settings],
             check=False,
             capture_output=True,
             text=True,

@@ -35,7 +35,7 @@ def report(result: dict[str, Any]) -> str:
             "",
             *_cold_start(result["cold_start"]),
             "",
-            *_parity(result["parity"]),
+            *parity_lines(result["parity"]),
         ]
     )
 
@@ -50,7 +50,7 @@ def _head(result: dict[str, Any]) -> list[str]:
     return [
         f"{model['name']}{network}: {model['size_bytes']:,} bytes, SHA-256 {model['sha256'][:16]}",
         f"provider {result['provider']['got']} (asked for {result['provider']['asked']}), "
-        f"{_threads(result['threads'])}",
+        f"{_threads(result['threads'])}{' spinning' if result.get('spinning') else ''}",
         f"{machine['cpu']}, {cores}{quota}{governor}",
         f"{machine['system']}, {machine['python']}, {packages}",
     ]
@@ -111,7 +111,8 @@ def _cold_start(start: dict[str, Any]) -> list[str]:
     ]
 
 
-def _parity(parity: dict[str, Any] | None) -> list[str]:
+def parity_lines(parity: dict[str, Any] | None) -> list[str]:
+    """The two lines of a report on what `edge_adder.bench.parity` found; one where it is None."""
     if parity is None:
         return ["parity: no stored answers of PyTorch beside this model"]
     outputs = "; ".join(

@@ -53,8 +53,23 @@ ProviderOption = Annotated[
     str,
     typer.Option(metavar="auto|cpu|cuda", help="Where to compute; only auto chooses by itself."),
 ]
+
+
+def _threads(text: object) -> Any:
+    """A number where it is one; of anything else the library says what it expected."""
+    return int(str(text)) if str(text).isdecimal() else text
+
+
 ThreadsOption = Annotated[
-    int, typer.Option(metavar="N", help="Threads for each run; 1 is fastest for single images.")
+    Any,
+    typer.Option(
+        parser=_threads,
+        metavar="N|auto",
+        help="Threads for each run; 1 is fastest for single images, auto takes all allowed cores.",
+    ),
+]
+SpinningOption = Annotated[
+    bool, typer.Option("--spinning", help="Threads wait for work in a busy loop.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -91,6 +106,7 @@ def predict(
     model: ModelOption = None,
     provider: ProviderOption = "cpu",
     threads: ThreadsOption = 1,
+    spinning: SpinningOption = False,
     ink: Annotated[
         str,
         typer.Option(metavar="auto|light|dark", help="Is the ink light or dark on its paper?"),
@@ -133,7 +149,7 @@ def predict(
 
     from edge_adder.predictor import UNSURE_BELOW, EdgeAdder
 
-    adder = EdgeAdder(model, provider=provider, threads=threads)  # type: ignore[arg-type]
+    adder = EdgeAdder(model, provider=provider, threads=threads, spinning=spinning)  # type: ignore[arg-type]
     if provider == "auto":
         _say(f"provider auto: {adder.provider}")
     sources: list[Any] = [_standard_input() if image == "-" else image for image in images]
@@ -176,12 +192,14 @@ def info(
     ] = None,
     provider: ProviderOption = "cpu",
     threads: ThreadsOption = 1,
+    spinning: SpinningOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show a model's contract, where it comes from, its size, its operators and its provider."""
     from edge_adder.predictor import EdgeAdder
 
-    facts = EdgeAdder(model, provider=provider, threads=threads).describe()  # type: ignore[arg-type]
+    adder = EdgeAdder(model, provider=provider, threads=threads, spinning=spinning)  # type: ignore[arg-type]
+    facts = adder.describe()
     if as_json:
         _print_json(facts)
     else:
@@ -204,6 +222,7 @@ def evaluate(
     ] = None,
     provider: ProviderOption = "cpu",
     threads: ThreadsOption = 1,
+    spinning: SpinningOption = False,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for confusion.png and wrong.png.")
     ] = Path("evaluation"),
@@ -224,7 +243,7 @@ def evaluate(
     chosen: Path | bytes | None = model
     if network is not None:
         chosen = _workshop("evaluate --network", "export.commands").committed_onnx(network)
-    adder = EdgeAdder(chosen, provider=provider, threads=threads)  # type: ignore[arg-type]
+    adder = EdgeAdder(chosen, provider=provider, threads=threads, spinning=spinning)  # type: ignore[arg-type]
     with contextlib.ExitStack() as stack:
         progress: dict[str, Any] = {}
         if _is_terminal():
@@ -247,6 +266,7 @@ def bench(
     model: ModelOption = None,
     provider: ProviderOption = "cpu",
     threads: ThreadsOption = 1,
+    spinning: SpinningOption = False,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer calls, under 10 seconds.")] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the result as JSON.")
@@ -276,7 +296,8 @@ def bench(
     """
     if suite is not None:
         others = model, json_file, baseline, fail_if
-        if any(option is not None for option in others) or (provider, threads) != ("cpu", 1):
+        settings = provider, threads, spinning
+        if any(option is not None for option in others) or settings != ("cpu", 1, False):
             raise InputError("--suite measures the bundled model; it takes only --quick beside it")
         measure = _workshop("bench --suite", "benchmarks.suite", "bench").run_suite
         passed = measure(suite, quick=quick, progress=_say)["passed"]
@@ -293,13 +314,13 @@ def bench(
     if conditions and baseline is None:
         raise InputError("--fail-if compares with an earlier result: name it with --baseline")
     before = None if baseline is None else comparison.load(baseline)
-    adder = EdgeAdder(model, provider=provider, threads=threads)  # type: ignore[arg-type]
+    adder = EdgeAdder(model, provider=provider, threads=threads, spinning=spinning)  # type: ignore[arg-type]
     effort = measuring.QUICK if quick else measuring.FULL
     if before is not None:
         comparison.check(before, conditions, effort.calls)
     if json_file is not None:
         check_writable(json_file)
-    result = measuring.bench(adder, asked=provider, effort=effort, progress=_say_progress)
+    result = measuring.bench(adder, effort=effort, progress=_say_progress)
     print(report(result), flush=True)
     if json_file is not None:
         write_atomically(json_file, (json.dumps(result, indent=2) + "\n").encode())
@@ -309,6 +330,29 @@ def bench(
         print("\n".join(["", *lines]))
         failed = failed or fell_behind
     return ExitCode.ATTENTION if failed else ExitCode.DONE
+
+
+@app.command(epilog="Example: edge-adder doctor --provider cuda")
+def doctor(
+    provider: ProviderOption = "cpu",
+    threads: ThreadsOption = 1,
+    spinning: SpinningOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Look at what this machine has, and test the bundled model on it; needs no network.
+
+    Exits with 4 where onnxruntime or a provider is at fault, with 3 where the model is.
+    """
+    from edge_adder import doctor as examining
+
+    found = examining.examine(provider, threads, spinning=spinning)  # type: ignore[arg-type]
+    if as_json:
+        _print_json(found.to_dict())
+    else:
+        for good, line in examining.report(found):
+            colour = {True: typer.colors.GREEN, False: typer.colors.RED, None: None}[good]
+            typer.secho(line, fg=colour)  # plain where this is no terminal
+    return found.exit_code
 
 
 @app.command(epilog="Example: edge-adder networks --json")
@@ -596,7 +640,7 @@ def _prediction_to_dict(
         "sum": prediction.sum,
         "digit_probability": prediction.digit_probability,
         "sum_probability": prediction.sum_probability,
-        "provider": prediction.provider,
+        "provider": {"asked": prediction.provider_asked, "got": prediction.provider},
         "model": adder.model,
         "preparation": asdict(prediction.preparation),
     }

@@ -5,6 +5,31 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import Literal
+
+from edge_adder.errors import InputError
+
+Threads = int | Literal["auto"]
+"""What can be asked for: a number, or as many as there are cores to keep busy."""
+
+MAX_THREADS = 256
+"""More threads than any device has cores for a network of this size."""
+
+
+def thread_count(asked: Threads) -> int:
+    """The threads that a model runs on.
+
+    Args:
+        asked: 1 to `MAX_THREADS`; ``auto`` for `allowed_cores`.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if asked == "auto":
+        return min(allowed_cores(), MAX_THREADS)
+    if type(asked) is int and 1 <= asked <= MAX_THREADS:
+        return asked
+    raise InputError(f"threads must be auto or an integer from 1 to {MAX_THREADS}, got {asked!r}")
 
 
 def allowed_cores(root: Path = Path("/")) -> int:
@@ -13,12 +38,16 @@ def allowed_cores(root: Path = Path("/")) -> int:
     Args:
         root: Where ``proc`` and ``sys`` lie; another one in tests.
     """
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # only Linux has it
-        cores = os.cpu_count() or 1
-    quota = cpu_quota(root)
+    cores, quota = cores_by_affinity(), cpu_quota(root)
     return cores if quota is None else max(1, min(cores, math.ceil(quota)))
+
+
+def cores_by_affinity() -> int:
+    """Cores that the system may put this process on; all of them where it does not tell."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # only Linux has it
+        return os.cpu_count() or 1
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:

@@ -91,7 +91,7 @@ class Evaluation:
         model: As `EdgeAdder.model`.
         network: As the model's provenance names it; None where it does not.
         model_sha256: Of the file.
-        provider: Where it ran.
+        provider: Where it was ``asked`` to run, and where it ``got`` to run.
         data: Where the images come from.
         images: How many; each is asked with all ten numbers.
         pairs: Ten times as many.
@@ -114,7 +114,7 @@ class Evaluation:
     model: str
     network: str | None
     model_sha256: str
-    provider: str
+    provider: dict[str, str]
     data: str
     images: int
     pairs: int
@@ -185,7 +185,7 @@ def evaluate(
         model=adder.model,
         network=adder.provenance.get("network"),
         model_sha256=adder.model_sha256,
-        provider=adder.provider,
+        provider={"asked": adder.provider_asked, "got": adder.provider},
         data=str(pictures.source),
         images=len(pictures),
         pairs=truth.size,

@@ -9,15 +9,15 @@ import json
 import math
 import operator
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeGuard, final, overload
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from edge_adder import forked
 from edge_adder.contract import (
     BATCH,
     CONTRACT,
@@ -32,7 +32,7 @@ from edge_adder.contract import (
     SUMS,
     differences,
 )
-from edge_adder.cores import allowed_cores
+from edge_adder.cores import Threads, allowed_cores, thread_count
 from edge_adder.decode import ImageSource
 from edge_adder.errors import (
     ContractError,
@@ -50,7 +50,17 @@ from edge_adder.providers import (
     Provider,
     candidates,
     check_delivered,
+    cuda_failure,
+    installed_runtimes,
+    missing_runtime,
 )
+
+try:
+    import onnxruntime as ort
+
+    _ = ort.InferenceSession  # not there where another wheel was uninstalled from over this one
+except (ImportError, AttributeError) as error:
+    raise missing_runtime(error) from error
 
 BUNDLED_MODEL = Path(__file__).parent / "models" / "default.onnx"
 """The model that `EdgeAdder()` runs."""
@@ -71,14 +81,15 @@ the time that a smaller one needs, and then threads only wait for each other."""
 UNSURE_BELOW = 0.5
 """An answer of less probability is unsure."""
 
-MAX_THREADS = 256
-"""More threads than any device has cores for a network of this size."""
+ONNXRUNTIME_VERSION: str = ort.__version__
+"""Of the onnxruntime that is imported, whatever pip says of it."""
 
 _OUTPUTS = [DIGIT.name, SUM.name]
 _NUMBERS = tuple(np.array([number], dtype=np.int64) for number in range(DIGITS))
 _IMAGE_DTYPE, _NUMBER_DTYPE = np.dtype(IMAGE.dtype), np.dtype(NUMBER.dtype)
 _cores = functools.cache(allowed_cores)  # reading the control groups takes a millisecond
 _new_tuple = tuple.__new__  # of a named tuple, in a third of the time
+_Run = Callable[[Sequence[str], dict[str, NDArray[Any]]], Any]
 _ORT_TYPES = {"tensor(uint8)": "uint8", "tensor(int64)": "int64", "tensor(float)": "float32"}
 
 
@@ -105,6 +116,7 @@ class Prediction:
         sum_probability: Of that sum, 0 to 1.
         number: The number that was added.
         provider: The execution provider that computed it, ``cpu`` or ``cuda``.
+        provider_asked: The one that was asked for, which may be ``auto``.
         preparation: What was done to the image before the network saw it.
     """
 
@@ -114,6 +126,7 @@ class Prediction:
     sum_probability: float
     number: int
     provider: str
+    provider_asked: str
     preparation: Preparation
     _outputs: Outputs = field(repr=False, compare=False)  # of its whole batch
     _row: int = field(repr=False, compare=False)
@@ -150,16 +163,22 @@ class Prediction:
 
 
 @final
-@dataclass(frozen=True, slots=True, init=False, repr=False, eq=False)
+@dataclass(frozen=True, slots=True, init=False, repr=False, eq=False, weakref_slot=True)
 class EdgeAdder:
     """A loaded model. Immutable, and safe to share between threads: all use one session.
+
+    A process that is forked from this one makes its own session when it first needs one; it cannot
+    on CUDA. Pickled, a model is its file's content and the arguments below.
 
     Args:
         model: Path or content of an ONNX file that `edge-adder export` made; None for the bundled
             one.
         provider: ``cpu``, ``cuda``, or ``auto`` for CUDA where it works. What was asked for runs,
             or `ProviderError` is raised; nothing falls back.
-        threads: Threads that work on one run. More than one makes a single image slower.
+        threads: Threads that work on one run; ``auto`` for as many as this process has cores to
+            keep busy, by affinity and quota. More than one makes a single image slower.
+        spinning: Whether threads without work wait for the next run in a busy loop, which keeps
+            a core each from other work.
 
     Raises:
         ModelError: There is no such model, or onnxruntime cannot load it.
@@ -174,7 +193,10 @@ class EdgeAdder:
     _model: str
     _model_bytes: bytes
     _provider: str
-    _session: ort.InferenceSession
+    _provider_asked: Provider
+    _run: _Run
+    _session: ort.InferenceSession | None
+    _spinning: bool
     _threads: int
 
     def __init__(
@@ -182,12 +204,12 @@ class EdgeAdder:
         model: str | os.PathLike[str] | bytes | None = None,
         *,
         provider: Provider = "cpu",
-        threads: int = 1,
+        threads: Threads = 1,
+        spinning: bool = False,
     ) -> None:
-        if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
-            raise InputError(f"threads must be an integer from 1 to {MAX_THREADS}, got {threads!r}")
+        count = thread_count(threads)
         name, data = _read_model(model)
-        session, delivered = _open_first(name, data, provider, threads)
+        session, delivered = _open_first(name, data, provider, count, spinning=spinning)
         metadata = dict(session.get_modelmeta().custom_metadata_map)
         state = {
             "_batch": _check_contract(name, session, metadata),
@@ -195,11 +217,42 @@ class EdgeAdder:
             "_model": name,
             "_model_bytes": data,
             "_provider": delivered,
+            "_provider_asked": provider,
+            "_run": _runner(session, delivered),
             "_session": session,
-            "_threads": threads,
+            "_spinning": spinning,
+            "_threads": count,
         }
         for attribute, value in state.items():
             object.__setattr__(self, attribute, value)  # the one time that it is written
+        forked.watch(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        options = self._provider_asked, self._threads, self._spinning
+        return _unpickle, (self._model, self._model_bytes, *options)
+
+    def _forget_session(self) -> object:
+        """Of a forked process: a new session when one is needed; the old one, to be kept."""
+        session = self._session
+        object.__setattr__(self, "_session", None)
+        object.__setattr__(self, "_run", self._reopen_and_run)
+        return session
+
+    def _reopen(self) -> ort.InferenceSession:
+        if self._provider != "cpu":
+            raise ProviderError(
+                f"provider {self._provider} cannot run in a process that was forked after the "
+                "model was loaded: start processes with multiprocessing's method spawn"
+            )
+        options: dict[str, Any] = {"name": self._model, "spinning": self._spinning}
+        session = open_session(self._model_bytes, self._provider, self._threads, **options)
+        object.__setattr__(self, "_session", session)
+        object.__setattr__(self, "_run", _runner(session, self._provider))
+        return session
+
+    def _reopen_and_run(self, *arguments: Any) -> Any:
+        self._reopen()
+        return self._run(*arguments)
 
     def __repr__(self) -> str:
         return f"EdgeAdder({self._model!r}, provider={self._provider!r}, threads={self._threads})"
@@ -223,13 +276,27 @@ class EdgeAdder:
 
     @property
     def session(self) -> ort.InferenceSession:
-        """The onnxruntime session that runs the model, such as to measure it."""
-        return self._session
+        """The onnxruntime session that runs the model, such as to measure it.
+
+        Raises:
+            ProviderError: This process was forked after the model was loaded on CUDA.
+        """
+        return self._session or self._reopen()
 
     @property
     def provider(self) -> str:
         """The execution provider that runs the model: ``cpu`` or ``cuda``."""
         return self._provider
+
+    @property
+    def provider_asked(self) -> Provider:
+        """The execution provider that was asked for: ``auto``, ``cpu`` or ``cuda``."""
+        return self._provider_asked
+
+    @property
+    def spinning(self) -> bool:
+        """Whether threads without work wait in a busy loop."""
+        return self._spinning
 
     @property
     def threads(self) -> int:
@@ -257,8 +324,9 @@ class EdgeAdder:
             "model": self._model,
             "size_bytes": len(self._model_bytes),
             "sha256": self.model_sha256,
-            "provider": self._provider,
+            "provider": {"asked": self._provider_asked, "got": self._provider},
             "threads": self._threads,
+            "spinning": self._spinning,
             "onnxruntime": ort.__version__,
             "contract": self.contract,
             "provenance": self.provenance,
@@ -300,11 +368,11 @@ class EdgeAdder:
         """As `predict_prepared`, for a number that was checked."""
         images = image[None, None]
         if self._batch is None:
-            found = self._session.run(_OUTPUTS, {IMAGE.name: images, NUMBER.name: _NUMBERS[number]})
+            found = self._run(_OUTPUTS, {IMAGE.name: images, NUMBER.name: _NUMBERS[number]})
             outputs = _new_tuple(Outputs, found)
         else:
             outputs = self._run_padded(images, _NUMBERS[number])
-        return make_prediction(number, outputs, self._provider, preparation)
+        return make_prediction(number, outputs, self._provider, self._provider_asked, preparation)
 
     def predict_each(
         self, image: ImageSource, number: int, *, ink: Ink = "auto"
@@ -376,6 +444,7 @@ class EdgeAdder:
             InputError: An image or a number cannot be used, or there are not as many of one as of
                 the other.
             FileAccessError: An image file cannot be read.
+            ProviderError: As `session`.
         """
         if isinstance(images, (str, bytes, bytearray, os.PathLike)) or (
             isinstance(images, np.ndarray) and images.ndim < 3
@@ -442,16 +511,17 @@ class EdgeAdder:
         if lowest < 0 or highest >= DIGITS:
             wrong = lowest if lowest < 0 else highest
             raise InputError(f"number must be an integer from 0 to {DIGITS - 1}, got {wrong}")
-        found = self._session.run(_OUTPUTS, {IMAGE.name: images, NUMBER.name: numbers})
+        found = self._run(_OUTPUTS, {IMAGE.name: images, NUMBER.name: numbers})
         return _new_tuple(Outputs, found)
 
     def _answers(
         self, done: Generator[tuple[_Checked, Outputs]], *, raise_errors: bool
     ) -> Iterator[Prediction | EdgeAdderError]:
         """The answers of every batch, one by one; an error in its place."""
+        owner = os.getpid()
         with contextlib.closing(done):  # an error holds on to this frame, and so to the threads
             for batch, outputs in done:
-                answers = _predictions(outputs, batch, self._provider)
+                answers = _predictions(outputs, batch, self._provider, self._provider_asked)
                 if not batch.errors:
                     yield from answers
                 else:
@@ -462,6 +532,11 @@ class EdgeAdder:
                         yield error or next(answers)
                 if batch.failure is not None:
                     raise batch.failure
+                if os.getpid() != owner:  # whose threads have what comes next
+                    raise InputError(
+                        "these answers belong to the process that this one was forked from: "
+                        "call predict_many again"
+                    )
 
     def _run_batch(self, batch: _Checked) -> tuple[_Checked, Outputs]:
         """A batch with what the network answers to its images."""
@@ -495,7 +570,11 @@ def check_number(number: object) -> int:
 
 
 def make_prediction(
-    number: int, outputs: Outputs, provider: str, preparation: Preparation = READY
+    number: int,
+    outputs: Outputs,
+    provider: str,
+    provider_asked: str,
+    preparation: Preparation = READY,
 ) -> Prediction:
     """The answer for the first image of a batch."""
     digits, sums = outputs.digit[0].tolist(), outputs.sum[0].tolist()
@@ -507,13 +586,16 @@ def make_prediction(
         _probability(total),
         number,
         provider,
+        provider_asked,
         preparation,
         outputs,
         0,
     )
 
 
-def _predictions(outputs: Outputs, batch: _Checked, provider: str) -> Iterator[Prediction]:
+def _predictions(
+    outputs: Outputs, batch: _Checked, provider: str, provider_asked: str
+) -> Iterator[Prediction]:
     """`make_prediction` for each row of a batch, with numpy's share of it done at once."""
     rows = range(len(batch.numbers))
     every = np.arange(len(batch.numbers))
@@ -524,7 +606,8 @@ def _predictions(outputs: Outputs, batch: _Checked, provider: str) -> Iterator[P
         for output, indices in zip(outputs, best, strict=True)
     ]
     preparations = batch.preparations or itertools.repeat(READY)
-    columns += [batch.numbers.tolist(), itertools.repeat(provider), preparations]
+    columns += [batch.numbers.tolist(), itertools.repeat(provider)]
+    columns += [itertools.repeat(provider_asked), preparations]
     columns += [itertools.repeat(outputs), rows]
     return itertools.starmap(Prediction, zip(*columns, strict=False))
 
@@ -777,16 +860,18 @@ def _read_model(model: str | os.PathLike[str] | bytes | None) -> tuple[str, byte
 
 
 def _open_first(
-    name: str, data: bytes, provider: Provider, threads: int
+    name: str, data: bytes, provider: Provider, threads: int, *, spinning: bool
 ) -> tuple[ort.InferenceSession, str]:
     """A session on the first provider that works, and that provider's name."""
-    tried = candidates(provider, ort.get_available_providers())
+    tried = candidates(provider, available_providers())
     for candidate in tried:
         try:
-            return open_session(data, candidate, threads, name=name), candidate
+            session = open_session(data, candidate, threads, name=name, spinning=spinning)
         except ProviderError:
             if candidate == tried[-1]:
                 raise
+        else:
+            return session, candidate
     raise AssertionError("unreachable: candidates() is never empty")
 
 
@@ -797,6 +882,7 @@ def open_session(
     *,
     name: str = "bytes",
     optimization: str = "enable_all",
+    spinning: bool = False,
 ) -> ort.InferenceSession:
     """An onnxruntime session with the settings that every `EdgeAdder` has; any ONNX model.
 
@@ -807,30 +893,72 @@ def open_session(
         name: Stands in messages.
         optimization: Level of the graph's optimisation: ``disable_all``, ``enable_basic``,
             ``enable_extended`` or ``enable_all``.
+        spinning: As in `EdgeAdder`.
 
     Raises:
         ModelError: onnxruntime cannot load it.
         ProviderError: The provider cannot run here.
     """
-    options = session_options(threads, optimization)
+    options = session_options(threads, optimization, spinning=spinning)
     if provider == "cuda":
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        if hasattr(ort, "preload_dlls"):  # since 1.21
-            ort.preload_dlls()
+        return _open_on_cuda(data, name, options)
     try:
-        session = ort.InferenceSession(
-            data, sess_options=options, providers=[EXECUTION_PROVIDERS[provider]]
-        )
+        session = _new_session(data, options, EXECUTION_PROVIDERS[provider])
     except Exception as error:  # onnxruntime's own exceptions share no base class
         reason = " ".join(str(error).split())[:300]
-        if provider != "cpu":
-            raise ProviderError(f"provider {provider} cannot run {name}: {reason}") from error
         raise ModelError(f"onnxruntime {ort.__version__} cannot load {name}: {reason}") from error
     check_delivered(provider, session.get_providers())
     return session
 
 
-def session_options(threads: int = 1, optimization: str = "enable_all") -> ort.SessionOptions:
+def _open_on_cuda(data: bytes, name: str, options: ort.SessionOptions) -> ort.InferenceSession:
+    """`open_session` on CUDA and nothing else; whatever fails there says what mends it."""
+    from edge_adder import cuda  # noqa: PLC0415  the CPU needs nothing of it
+
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    try:
+        with cuda.loading(ort):
+            session = _new_session(data, options, (EXECUTION_PROVIDERS["cuda"], cuda.OPTIONS))
+        check_delivered("cuda", session.get_providers())
+    except Exception as error:  # as in `open_session`
+        open_session(data, name=name)  # raises where it is the model's fault
+        reason = " ".join(str(error).split())
+        load_error = cuda.load_error(Path(ort.__file__).parent)
+        raise cuda_failure(name, reason, load_error, installed_runtimes()) from error
+    return session
+
+
+def _new_session(data: bytes, options: ort.SessionOptions, provider: Any) -> ort.InferenceSession:
+    """A session on one provider: onnxruntime would try the next one when this fails."""
+    return ort.InferenceSession(data, sess_options=options, providers=[provider], enable_fallback=0)
+
+
+def _runner(session: ort.InferenceSession, provider: str) -> _Run:
+    """What runs a session: its own method, on CUDA one with buffers that are made once."""
+    if provider != "cuda":
+        return session.run  # type: ignore[no-any-return]
+    from edge_adder.cuda import BoundRun  # noqa: PLC0415  the CPU needs nothing of it
+
+    return BoundRun(session, ort.OrtValue)
+
+
+def _unpickle(
+    name: str, data: bytes, provider: Provider, threads: int, spinning: bool
+) -> EdgeAdder:
+    """What a pickled model becomes: as it was loaded, of the same name."""
+    adder = EdgeAdder(data, provider=provider, threads=threads, spinning=spinning)
+    object.__setattr__(adder, "_model", name)
+    return adder
+
+
+def available_providers() -> list[str]:
+    """What onnxruntime was compiled with, in its own names; they need not load."""
+    return list(ort.get_available_providers())
+
+
+def session_options(
+    threads: int = 1, optimization: str = "enable_all", *, spinning: bool = False
+) -> ort.SessionOptions:
     """The settings of `open_session`, for whoever needs one more, such as a profile."""
     options = ort.SessionOptions()
     options.graph_optimization_level = getattr(
@@ -839,7 +967,7 @@ def session_options(threads: int = 1, optimization: str = "enable_all") -> ort.S
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is raised, in one line
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     return options
 
 

@@ -38,6 +38,7 @@ def test_the_wheel_holds_the_runtime_alone_with_its_model_and_types(wheel: Path)
         "edge_adder/py.typed",
         "edge_adder/models/README.md",
         "edge_adder/models/default.onnx",
+        "edge_adder/models/default.onnx.sha256",
         "edge_adder/models/default.parity.npz",
         "edge_adder/models/identity.onnx",
     }

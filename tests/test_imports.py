@@ -123,7 +123,13 @@ def test_help_is_light() -> None:
         "try:\n    main([{arguments}])\nexcept SystemExit as e:\n    assert not e.code, e.code"
     )
     heavy = {"onnxruntime", "numpy", "PIL", "export", "benchmarks"} | WORKSHOP
-    for arguments in ("'--help'", "'predict', '--help'", "'export', '--help'", "'--version'"):
+    for arguments in (
+        "'--help'",
+        "'predict', '--help'",
+        "'doctor', '--help'",
+        "'export', '--help'",
+        "'--version'",
+    ):
         assert loaded_after(code.format(arguments=arguments)) & heavy == set()
 
 
@@ -134,6 +140,11 @@ def test_a_prediction_never_loads_the_workshop() -> None:
     loaded = loaded_after(code)
     assert loaded & ({"export", "benchmarks", "typer"} | WORKSHOP) == set()
     assert {"onnxruntime", "numpy", "PIL"} <= loaded
+
+
+def test_the_doctor_never_loads_the_workshop() -> None:
+    code = "from edge_adder.doctor import examine\nassert examine().exit_code == 0"
+    assert loaded_after(code) & ({"export", "benchmarks"} | WORKSHOP) == set()
 
 
 def test_telemetry_is_off_unless_the_user_turned_it_on() -> None:

@@ -23,6 +23,7 @@ def before() -> dict:
         "model": {"sha256": "x"},
         "provider": {"got": "cpu"},
         "threads": 1,
+        "spinning": False,
         "latency": {"calls": calls},
         "throughput": {"best": {"images_per_second": 1000.0}},
         "cold_start": {"process": 200.0, "peak_memory_bytes": 10**8},

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 
 import edge_adder as package
 from edge_adder import EdgeAdder, prepare_image
+from edge_adder.cores import allowed_cores
 from edge_adder.predictor import BUNDLED_MODEL
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -65,7 +66,7 @@ class TestPredict:
             "number": 5,
             "digit": 7,
             "sum": 12,
-            "provider": "cpu",
+            "provider": {"asked": "cpu", "got": "cpu"},
             "model": "default",
             "preparation": {
                 "ready": True,
@@ -146,9 +147,16 @@ class TestPredict:
         done = edge_adder("predict", SEVEN, "5", "--json", "--model", "mine.onnx", "--threads", "2")
         assert json.loads(done.stdout)["model"] == "mine.onnx"
 
+    def test_threads_of_all_cores_that_may_wait_busily(self, edge_adder: Run) -> None:
+        done = edge_adder("info", "--threads", "auto", "--spinning", "--json")
+        facts = json.loads(done.stdout)
+        assert (facts["threads"], facts["spinning"]) == (allowed_cores(), True)
+
     def test_auto_says_what_it_chose(self, edge_adder: Run) -> None:
         done = edge_adder("predict", SEVEN, "5", "--provider", "auto", "--json")
-        assert done.stderr == f"edge-adder: provider auto: {json.loads(done.stdout)['provider']}\n"
+        provider = json.loads(done.stdout)["provider"]
+        assert provider["asked"] == "auto"
+        assert done.stderr == f"edge-adder: provider auto: {provider['got']}\n"
 
     def test_an_improbable_answer_is_unsure_and_exits_with_6(self, edge_adder: Run) -> None:
         both = [SEVEN, str(Path(SEVEN).with_name("five.jpg"))]
@@ -336,8 +344,8 @@ class TestBadInput:
         [
             (["--provider", "gpu"], "provider must be one of auto, cpu, cuda, got 'gpu'"),
             (["--ink", "blue"], "ink must be one of auto, light, dark, got 'blue'"),
-            (["--threads", "0"], "threads must be an integer from 1 to 256, got 0"),
-            (["--threads", "x"], "Invalid value for '--threads'"),
+            (["--threads", "0"], "threads must be auto or an integer from 1 to 256, got 0"),
+            (["--threads", "x"], "threads must be auto or an integer from 1 to 256, got 'x'"),
             (["--top", "11"], "--top must be 0 to 10, got 11"),
             (["--min-probability", "1.1"], "--min-probability must be 0 to 1, got 1.1"),
             (["--min-probability", "nan"], "--min-probability must be 0 to 1, got nan"),
@@ -407,7 +415,7 @@ class TestOthers:
         for line in (
             "model: default",
             f"size_bytes: {BUNDLED_MODEL.stat().st_size}",
-            "provider: cpu",
+            "  got: cpu",
             "  input image: uint8 (batch, 1, 28, 28)",
             "  output sum: float32 (batch, 19)",
             "  network: edge",
@@ -423,7 +431,7 @@ class TestOthers:
     def test_version(self, edge_adder: Run) -> None:
         assert edge_adder("--version").stdout == f"edge-adder {package.__version__}\n"
 
-    @pytest.mark.parametrize("command", ["predict", "info", "train", "export"])
+    @pytest.mark.parametrize("command", ["predict", "info", "doctor", "train", "export"])
     def test_every_command_has_help_with_an_example(self, edge_adder: Run, command: str) -> None:
         done = edge_adder(command, "--help")
         assert done.returncode == 0

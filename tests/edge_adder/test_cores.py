@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_adder.cores import allowed_cores, cpu_quota
+from edge_adder import EdgeAdder, InputError, cores
+from edge_adder.cores import allowed_cores, cpu_quota, thread_count
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
@@ -72,17 +73,31 @@ def test_quota(tmp_path: Path, files: dict[str, str], quota: float | None) -> No
 
 
 @pytest.mark.parametrize(
-    ("affinity", "quota", "cores"),
+    ("affinity", "quota", "allowed"),
     [(8, "250000 100000", 3), (2, "250000 100000", 2), (8, "max 100000", 8), (8, "1000 100000", 1)],
 )
 def test_cores_are_the_smaller_of_affinity_and_quota(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, affinity: int, quota: str, cores: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, affinity: int, quota: str, allowed: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(affinity)), raising=False)
-    assert allowed_cores(write(tmp_path, V2 | {"sys/fs/cgroup/a/b/cpu.max": quota})) == cores
+    assert allowed_cores(write(tmp_path, V2 | {"sys/fs/cgroup/a/b/cpu.max": quota})) == allowed
 
 
 def test_without_affinity_all_cores_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 5)
     assert allowed_cores(tmp_path) == 5
+
+
+def test_threads_auto_are_the_allowed_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "allowed_cores", lambda: 3)
+    assert thread_count("auto") == EdgeAdder(threads="auto").threads == 3
+    assert thread_count(1) == EdgeAdder().threads == 1
+    monkeypatch.setattr(cores, "allowed_cores", lambda: 384)
+    assert thread_count("auto") == 256
+
+
+@pytest.mark.parametrize("threads", [0, -1, 257, 1.0, "2", True, None])
+def test_other_threads_are_refused(threads: object) -> None:
+    with pytest.raises(InputError, match="threads must be auto or an integer from 1 to 256, got "):
+        EdgeAdder(threads=threads)

@@ -30,7 +30,8 @@ class FakeAdder:
     probability is 0.9, the sum's 0.6.
     """
 
-    model, model_sha256, provider, provenance = "fake", "0" * 64, "cpu", {}
+    model, model_sha256, provenance = "fake", "0" * 64, {}
+    provider = provider_asked = "cpu"
 
     def __init__(self, batch: int | None = None) -> None:
         self.batch = batch

@@ -1,0 +1,137 @@
+"""What CUDA needs: here with a CPU in its place, and with libraries that do not load."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_adder import EdgeAdder, cuda
+from edge_adder import predictor as predictor_module
+from edge_adder.cuda import MOST_BUFFERS, BoundRun, load_error, loading
+
+ort = predictor_module.ort
+
+
+class CountingValues:
+    """`onnxruntime.OrtValue`, counted."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def ortvalue_from_shape_and_type(self, *arguments: object) -> object:
+        self.made += 1
+        return ort.OrtValue.ortvalue_from_shape_and_type(*arguments)
+
+
+@pytest.fixture
+def values() -> CountingValues:
+    return CountingValues()
+
+
+@pytest.fixture
+def bound(adder: EdgeAdder, values: CountingValues) -> BoundRun:
+    """The bundled model through buffers, which lie in the CPU's memory here."""
+    return BoundRun(adder.session, values, "cpu")
+
+
+def feeds(vectors: dict[str, np.ndarray], start: int, count: int) -> dict[str, np.ndarray]:
+    return {name: vectors[name][start : start + count] for name in ("image", "number")}
+
+
+NAMES = ["digit", "sum"]
+
+
+def test_buffers_give_the_answers_of_the_session(
+    adder: EdgeAdder, bound: BoundRun, vectors: dict[str, np.ndarray]
+) -> None:
+    for start, count in ((0, 1), (5, 1), (0, 64), (64, 64), (7, 3)):
+        given = feeds(vectors, start, count)
+        for got, wanted in zip(bound(NAMES, given), adder.session.run(NAMES, given), strict=True):
+            assert np.array_equal(got, wanted)
+
+
+def test_buffers_are_made_once_for_each_batch_size(
+    bound: BoundRun, values: CountingValues, vectors: dict[str, np.ndarray]
+) -> None:
+    for start in range(10):
+        bound(NAMES, feeds(vectors, start, 1))
+        bound(NAMES, feeds(vectors, start, 2))
+    assert values.made == 2 * 4
+
+
+def test_only_the_latest_batch_sizes_keep_theirs(
+    bound: BoundRun, values: CountingValues, vectors: dict[str, np.ndarray]
+) -> None:
+    for count in range(1, MOST_BUFFERS + 2):
+        bound(NAMES, feeds(vectors, 0, 2))
+        bound(NAMES, feeds(vectors, 0, count))
+    made = values.made
+    bound(NAMES, feeds(vectors, 0, 2))
+    assert values.made == made
+    bound(NAMES, feeds(vectors, 0, 1))
+    assert values.made == made + 4
+
+
+def test_answers_are_the_callers_own(bound: BoundRun, vectors: dict[str, np.ndarray]) -> None:
+    first = bound(NAMES, feeds(vectors, 0, 1))
+    kept = [array.copy() for array in first]
+    bound(NAMES, feeds(vectors, 200, 1))
+    assert all(map(np.array_equal, first, kept))
+
+
+def test_threads_take_turns(bound: BoundRun, vectors: dict[str, np.ndarray]) -> None:
+    rows = [row % 300 for row in range(2000)]
+
+    def ask(row: int) -> bytes:
+        return bound(NAMES, feeds(vectors, row, 1))[0].tobytes()
+
+    serial = [ask(row) for row in rows]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, rows)) == serial
+
+
+def test_arrays_need_not_be_contiguous(
+    adder: EdgeAdder, bound: BoundRun, vectors: dict[str, np.ndarray]
+) -> None:
+    given = {name: array[::-2][:5] for name, array in feeds(vectors, 0, 20).items()}
+    assert np.array_equal(bound(NAMES, given)[0], adder.session.run(NAMES, given)[0])
+
+
+def test_a_model_on_cuda_runs_through_buffers_and_one_on_the_cpu_does_not(
+    monkeypatch: pytest.MonkeyPatch, adder: EdgeAdder
+) -> None:
+    monkeypatch.setattr(cuda, "BoundRun", lambda session, values: ("bound", session, values))
+    runner = predictor_module._runner
+    assert runner(adder.session, "cuda") == ("bound", adder.session, ort.OrtValue)
+    assert runner(adder.session, "cpu") == adder.session.run
+
+
+def test_the_loaders_own_words_are_told(tmp_path: Path) -> None:
+    assert load_error(tmp_path) is None
+    (tmp_path / "capi").mkdir()
+    (tmp_path / "capi" / "libonnxruntime_providers_cuda.so").write_text("no library")
+    assert "libonnxruntime_providers_cuda.so" in load_error(tmp_path)
+    assert "\n" not in load_error(tmp_path)
+
+
+def test_loading_is_silent_and_puts_the_log_back(capfd: pytest.CaptureFixture[str]) -> None:
+    severities = []
+
+    class Fake:
+        @staticmethod
+        def set_default_logger_severity(severity: int) -> None:
+            severities.append(severity)
+
+        @staticmethod
+        def preload_dlls() -> None:
+            print("Failed to load libcublas.so")
+
+    with contextlib.suppress(KeyError), loading(Fake):
+        assert severities == [4]
+        raise KeyError
+    assert severities == [4, 2]
+    assert capfd.readouterr() == ("", "")

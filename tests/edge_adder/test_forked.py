@@ -1,0 +1,152 @@
+"""Models in processes that were forked or spawned: they answer, or say why not; nothing hangs.
+
+Each test runs a script of its own: what hangs there is ended by the clock, here nothing hangs.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_adder import EdgeAdder, ProviderError
+
+SEVEN = Path(__file__).parents[2] / "examples" / "seven.png"
+HANGS_AFTER_S = 200
+"""No step takes a hundredth of it."""
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+
+POOL = f"""
+import multiprocessing, sys, threading
+import numpy as np
+from edge_adder import EdgeAdder
+
+ADDER = EdgeAdder(threads=int(sys.argv[2]))
+MANY = np.zeros((256, 1, 28, 28), np.uint8), np.zeros(256, np.int64)
+
+def ask(given, number):
+    ADDER.run(*MANY)
+    return ADDER.predict({str(SEVEN)!r}, number), given.predict({str(SEVEN)!r}, number)
+
+def keep_busy(stop):
+    while not stop.is_set():
+        ADDER.run(*MANY)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    stop = threading.Event()
+    threading.Thread(target=keep_busy, args=[stop]).start()
+    tasks = [(ADDER, count % 10) for count in range(50)]
+    with context.Pool(2, maxtasksperchild=1) as pool:
+        answers = pool.starmap(ask, tasks, chunksize=1)
+    stop.set()
+    print([[one.sum for one in pair] for pair in answers])
+"""
+
+
+def run(script: str, folder: Path, *arguments: str) -> str:
+    path = folder / "script.py"
+    path.write_text(script)
+    return subprocess.run(
+        [sys.executable, path, *arguments],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=HANGS_AFTER_S,
+    ).stdout
+
+
+@pytest.mark.parametrize(("method", "threads"), [("fork", "1"), ("fork", "2"), ("spawn", "2")])
+def test_50_processes_answer_while_their_parent_is_busy(
+    tmp_path: Path, method: str, threads: str
+) -> None:
+    """Each with the model that it was forked with, or loads, and with one that was pickled."""
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system does not {method}")
+    said = run(POOL, tmp_path, method, threads)
+    assert said == str([[7 + count % 10] * 2 for count in range(50)]) + "\n"
+
+
+ENDS = """
+import os, sys
+import numpy as np
+from edge_adder import EdgeAdder
+
+adder = EdgeAdder(threads=2)
+many = np.zeros((256, 1, 28, 28), np.uint8), np.zeros(256, np.int64)
+adder.run(*many)
+for uses_it in (False, True) * 5:
+    if child := os.fork():
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), end=" ")
+    else:
+        if uses_it:
+            adder.run(*many)
+            if not (grandchild := os.fork()):
+                adder.run(*many)
+                sys.exit(3)
+            sys.exit(os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1]))
+        del adder  # with a session whose threads are not here
+        sys.exit(2)
+"""
+
+
+@needs_fork
+def test_a_forked_process_ends_whether_it_used_the_model_or_not(tmp_path: Path) -> None:
+    assert run(ENDS, tmp_path).split() == ["2", "3"] * 5
+
+
+ANSWERS = f"""
+import os, sys
+import numpy as np
+from edge_adder import EdgeAdder, InputError
+
+adder = EdgeAdder()
+images = np.zeros((5000, 28, 28), np.uint8)
+images[:, 4:24, 4:24] = 255
+answers = adder.predict_many(images, 1, workers=4)
+next(answers)
+if child := os.fork():
+    list(answers)
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+try:
+    list(answers)
+except InputError as error:
+    print(error, end="", flush=True)
+    print(adder.predict({str(SEVEN)!r}, 5).sum, len(list(adder.predict_many(images, 1))))
+"""
+
+
+@needs_fork
+def test_answers_that_threads_of_the_parent_work_on_are_refused(tmp_path: Path) -> None:
+    for _ in range(5):
+        said = run(ANSWERS, tmp_path)
+        assert said == (
+            "these answers belong to the process that this one was forked from: "
+            "call predict_many again12 5000\n"
+        )
+
+
+def test_a_pickled_model_is_the_same(tmp_path: Path, seven: np.ndarray) -> None:
+    path = tmp_path / "mine.onnx"
+    path.write_bytes(EdgeAdder().model_bytes)
+    adder = EdgeAdder(path, provider="auto", threads=2, spinning=True)
+    path.unlink()
+    copy = pickle.loads(pickle.dumps(adder))  # noqa: S301
+    assert copy.describe() == adder.describe()
+    assert copy.predict(seven, 5) == adder.predict(seven, 5)
+
+
+def test_a_model_on_cuda_says_that_it_cannot_be_forked() -> None:
+    adder = EdgeAdder()
+    object.__setattr__(adder, "_provider", "cuda")
+    assert adder._forget_session() is not None
+    for use in (lambda: adder.predict(SEVEN, 5), lambda: adder.session):
+        with pytest.raises(ProviderError, match=r"cuda cannot run in a process that was forked .*"):
+            use()

@@ -1,0 +1,136 @@
+"""The runtime opens no connection and leaves no file, as the system's own record of its calls says.
+
+In a network namespace of its own, which has no route, so that nothing gets out while it is looked
+for. As a user's machine is: without ``CI``, without the project's settings.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SEVEN = ROOT / "examples" / "seven.png"
+TRACED = "connect,sendto,sendmsg,sendmmsg,bind,openat,mkdirat,renameat2,?open,?creat,?mkdir,?rename"
+
+
+def _isolated() -> list[str] | None:
+    """The command that runs another without a network; None where there is none, or no strace."""
+    if not shutil.which("strace"):
+        return None
+    for command in (["unshare", "--net"], ["unshare", "--map-root-user", "--net"]):
+        try:
+            traced = [*command, "strace", "-f", "-o", os.devnull, "true"]
+            if subprocess.run(traced, check=False, capture_output=True).returncode == 0:
+                return command
+        except OSError:
+            return None
+    return None
+
+
+ISOLATED = _isolated()
+pytestmark = pytest.mark.skipif(ISOLATED is None, reason="needs Linux with strace and unshare")
+
+
+class Trace:
+    """What a process and its children did, and what they left.
+
+    Attributes:
+        network: System calls that send, or ask for a connection; those inside the machine too.
+        written: Files and folders that were made or opened for writing.
+        left: What lies in its folders afterwards.
+    """
+
+    def __init__(self, folder: Path, code: str, **settings: str) -> None:
+        ours = ("ORT_", "XDG_", "CI", "EDGE_ADDER", "PYTHON")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+        places = {"HOME": folder / "home", "TMPDIR": folder / "tmp"}
+        for place in (*places.values(), folder / "work"):
+            place.mkdir()
+        record = folder / "trace"
+        command = [*ISOLATED, "strace", "-f", "-qq", "-o", str(record), "-e", f"trace={TRACED}"]
+        done = subprocess.run(
+            [*command, sys.executable, "-c", code],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=folder / "work",
+            env=environment
+            | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+            | {name: str(place) for name, place in places.items()}
+            | settings,
+        )
+        assert done.returncode == 0, done.stderr
+        calls = record.read_text(errors="replace").splitlines()
+        network = r" (connect|sendto|sendmsg|sendmmsg|bind)\("
+        making = r" (creat|mkdir|mkdirat|rename|renameat2)\(|O_(WRONLY|RDWR|CREAT)"
+        self.network = [call for call in calls if re.search(network, call)]
+        self.written = [
+            call
+            for call in calls
+            if re.search(making, call) and not re.search(r'"/dev/(null|tty)"|= -1 E', call)
+        ]
+        self.left = [path for top in (*places.values(), folder / "work") for path in top.rglob("*")]
+
+
+PREDICT = f"from edge_adder import EdgeAdder; EdgeAdder().predict({str(SEVEN)!r}, 5)"
+MANY = f"from edge_adder import EdgeAdder; list(EdgeAdder().predict_many([{str(SEVEN)!r}] * 70, 5))"
+COMMAND = "import sys; from edge_adder.cli import main; main({})"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import edge_adder.predictor",
+        PREDICT,
+        MANY,
+        COMMAND.format(["predict", str(SEVEN), "5", "--json"]),
+        COMMAND.format(["info"]),
+        COMMAND.format(["doctor"]),
+    ],
+    ids=["import", "predict", "predict_many", "edge-adder predict", "info", "doctor"],
+)
+def test_nothing_is_sent_and_no_file_is_written(tmp_path: Path, code: str) -> None:
+    trace = Trace(tmp_path, code)
+    assert trace.network == []
+    assert trace.written == []
+    assert trace.left == []
+
+
+def test_bench_sends_nothing_and_clears_its_folder_away(tmp_path: Path) -> None:
+    """Its cold starts read the model from a folder that it makes for them."""
+    trace = Trace(tmp_path, COMMAND.format(["bench", "--quick", "--json", "now.json"]))
+    assert trace.network == []
+    outside = [call for call in trace.written if str(tmp_path / "tmp") not in call]
+    assert all("now.json" in call for call in outside), outside
+    assert trace.left == [tmp_path / "work" / "now.json"]
+
+
+def test_a_connection_would_be_seen(tmp_path: Path) -> None:
+    code = "import socket, contextlib\nwith contextlib.suppress(OSError):\n"
+    code += " socket.create_connection(('192.0.2.1', 9), 1)"  # RFC 5737: an address for examples
+    trace = Trace(tmp_path, code)
+    assert any("192.0.2.1" in call for call in trace.network)
+
+
+def test_a_file_would_be_seen(tmp_path: Path) -> None:
+    code = "import pathlib; pathlib.Path('x').write_text('')"
+    trace = Trace(tmp_path, code)
+    assert len(trace.written) == 1
+    assert trace.left == [tmp_path / "work" / "x"]
+
+
+def test_the_uploader_is_on_where_the_user_turned_it_on(tmp_path: Path) -> None:
+    """And so the silence above is not onnxruntime's own."""
+    import onnxruntime
+
+    if tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 29):
+        pytest.skip("this onnxruntime has no uploader")
+    trace = Trace(tmp_path, PREDICT, ORT_DISABLE_TELEMETRY="0")
+    assert trace.left != []
