@@ -118,6 +118,10 @@ def predict(
         float | None,
         typer.Option(metavar="P", help="Below this probability the answer is `unsure`; else 0.5."),
     ] = None,
+    max_megapixels: Annotated[
+        float | None,
+        typer.Option(metavar="M", help="Largest picture that is decoded, up to 89; else 50."),
+    ] = None,
     many: Annotated[
         bool, typer.Option("--many", help="Read every digit in a picture, in the order of reading.")
     ] = False,
@@ -142,10 +146,14 @@ def predict(
     before the answer where digit or sum is less probable than --min-probability, as letters and
     textures are. Exits with 6 where some images could not be read or an answer was unsure, with 2
     where none could be read. A picture of several digits is refused unless --many is given.
+    Of a file with several frames or pages the first is used, and stderr says so.
     """
     images, number = _split_arguments(arguments or [])
     shown = _Shown(save_input, explain, preview)
     _check_predict(min_probability, top, shown, len(images), many=many, json_lines=json_lines)
+    reading: dict[str, Any] = {"ink": ink}
+    if max_megapixels is not None:
+        reading["max_pixels"] = _pixels_of(max_megapixels)
 
     from edge_adder.predictor import UNSURE_BELOW, EdgeAdder
 
@@ -154,23 +162,19 @@ def predict(
         _say(f"provider auto: {adder.provider}")
     sources: list[Any] = [_standard_input() if image == "-" else image for image in images]
     least = UNSURE_BELOW if min_probability is None else min_probability
-    outcomes: Iterator[Any]
-    if many:
-        outcomes = _predict_each(adder, sources, number, ink)
-    elif any(shown):
-        outcomes = _predict_and_show(adder, sources, number, ink, shown)
-    else:
-        outcomes = adder.predict_many(sources, number, ink=ink, on_error="return")  # type: ignore[call-overload]
+    asked = _Asked(number, many, shown, reading)
 
     failures, unsure = [], False
-    for image, outcome in zip(images, outcomes, strict=True):
+    for image, outcome in zip(images, _answers(adder, sources, asked), strict=True):
         if isinstance(outcome, EdgeAdderError):
             failures.append(outcome)
             _say(f"error: {outcome}")
             if json_lines:
                 _print_json({"image": image, "error": str(outcome)})
             continue
-        for index, prediction in enumerate(outcome if many else [outcome], start=1):
+        if outcome[0].preparation.of_several:
+            _say(f"{image}: has several frames or pages, the first was used")
+        for index, prediction in enumerate(outcome, start=1):
             sure = prediction.probability >= least
             unsure = unsure or not sure
             if json_lines:
@@ -566,40 +570,53 @@ class _Shown(NamedTuple):
     preview: bool
 
 
-def _predict_and_show(
-    adder: EdgeAdder, sources: list[Any], number: int, ink: Any, shown: _Shown
-) -> Iterator[Prediction | EdgeAdderError]:
-    """The answer for each image, one by one; what was asked for is written or printed before it."""
+class _Asked(NamedTuple):
+    """What `predict` does with each picture."""
+
+    number: int
+    many: bool
+    shown: _Shown
+    reading: dict[str, Any]
+
+
+def _answers(
+    adder: EdgeAdder, sources: list[Any], asked: _Asked
+) -> Iterator[list[Prediction] | EdgeAdderError]:
+    """For each picture the answers, one unless every digit was asked for, or its error."""
+    if asked.many or any(asked.shown):
+        answer = _answer_each if asked.many else _answer_and_show
+        for source in sources:
+            try:
+                yield answer(adder, source, asked)
+            except EdgeAdderError as error:
+                yield error
+    else:
+        found = adder.predict_many(sources, asked.number, **asked.reading, on_error="return")
+        for outcome in found:
+            yield outcome if isinstance(outcome, EdgeAdderError) else [outcome]
+
+
+def _answer_each(adder: EdgeAdder, source: Any, asked: _Asked) -> list[Prediction]:
+    return adder.predict_each(source, asked.number, **asked.reading)
+
+
+def _answer_and_show(adder: EdgeAdder, source: Any, asked: _Asked) -> list[Prediction]:
+    """The answer; what was asked for is written or printed before it."""
     from edge_adder import explain
     from edge_adder.decode import encode_png
     from edge_adder.files import write_atomically
     from edge_adder.image import prepare
 
-    for source in sources:
-        try:
-            image, preparation = prepare(source, ink=ink)
-        except EdgeAdderError as error:
-            yield error
-            continue
-        prediction = adder.predict_prepared(image, preparation, number)
-        if shown.save_input is not None:
-            write_atomically(shown.save_input, encode_png(image))
-        if shown.explain is not None:
-            write_atomically(shown.explain, explain.explanation(source, image, prediction))
-        if shown.preview:
-            typer.echo(explain.preview(image, getattr(sys.stdout, "encoding", None)))
-        yield prediction
-
-
-def _predict_each(
-    adder: EdgeAdder, sources: list[Any], number: int, ink: Any
-) -> Iterator[list[Prediction] | EdgeAdderError]:
-    """The answers for each digit of each image."""
-    for source in sources:
-        try:
-            yield adder.predict_each(source, number, ink=ink)
-        except EdgeAdderError as error:
-            yield error
+    image, preparation = prepare(source, **asked.reading)
+    prediction = adder.predict_prepared(image, preparation, asked.number)
+    shown = asked.shown
+    if shown.save_input is not None:
+        write_atomically(shown.save_input, encode_png(image))
+    if shown.explain is not None:
+        write_atomically(shown.explain, explain.explanation(source, image, prediction))
+    if shown.preview:
+        typer.echo(explain.preview(image, getattr(sys.stdout, "encoding", None)))
+    return [prediction]
 
 
 def _split_arguments(arguments: list[str]) -> tuple[list[str], int]:
@@ -648,6 +665,13 @@ def _prediction_to_dict(
         result["top_digits"] = prediction.top_digits(top)
         result["top_sums"] = prediction.top_sums(top)
     return result
+
+
+def _pixels_of(megapixels: float) -> int:
+    most = 89  # Pillow takes more for an attack
+    if not 0 < megapixels <= most:  # NaN is neither
+        raise InputError(f"--max-megapixels must be above 0 and at most {most}, got {megapixels}")
+    return max(1, round(megapixels * 10**6))
 
 
 def _check_predict(

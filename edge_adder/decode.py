@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import os
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,11 @@ FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")
 """The file formats that are opened; Pillow knows many more, most of them rarely used or tested."""
 
 MAX_PIXELS = 50_000_000
-"""Largest image that is decoded, in pixels: 150 MB as RGB, and a 48-megapixel photograph fits."""
+"""Largest image that is decoded unless another limit is named, in pixels: 150 MB as RGB, and a
+48-megapixel photograph fits."""
+
+MOST_PIXELS = 89_478_485
+"""Largest limit that may be named: Pillow takes more for an attack (`Image.MAX_IMAGE_PIXELS`)."""
 
 MAX_FILE_BYTES = 256 * 2**20
 """Largest file that is read, so that an endless stream ends."""
@@ -37,7 +41,19 @@ WORKING_SIDE = 224
 each of the result's average out the grain of paper and sensor and keep a hair-thin line."""
 
 
-def to_pixels(source: ImageSource) -> NDArray[np.uint8]:
+class Picture(NamedTuple):
+    """The pixels of a picture.
+
+    Attributes:
+        pixels: uint8 (height, width), or (height, width, 3) where red, green and blue differ.
+        of_several: Whether the file has further frames or pages, which were not looked at.
+    """
+
+    pixels: NDArray[np.uint8]
+    of_several: bool
+
+
+def read_picture(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Pixels of a picture, shrunk to `WORKING_SIDE`; colour only where there is some.
 
     EXIF rotation is applied. A mostly transparent image is ink alone: it is laid on black or white,
@@ -46,32 +62,33 @@ def to_pixels(source: ImageSource) -> NDArray[np.uint8]:
 
     Args:
         source: The picture. Of several frames the first is used.
+        max_pixels: Largest image that is decoded, up to `MOST_PIXELS`.
 
     Returns:
-        uint8 (height, width), or (height, width, 3) where red, green and blue differ. For an array
-        of the first form that is small enough, the array itself.
+        For an array uint8 (height, width) that is small enough, the array itself.
 
     Raises:
         ImageError: Not an image, damaged or too large.
-        InputError: Of an unknown type or shape.
+        InputError: Of an unknown type or shape, or a limit out of its range.
         FileAccessError: The file exists and cannot be read.
     """
     if isinstance(source, np.ndarray):
         if source.ndim == 2 and source.dtype == np.uint8 and source.size:
-            return shrink(source)
-        return _pixels(_from_array(source))
+            return Picture(shrink(source), False)
+        return Picture(_pixels(_from_array(source)), False)
     name = name_of(source)
     if isinstance(source, Image.Image):
-        if source.width * source.height > MAX_PIXELS:
-            raise ImageError(_too_large(name, source.width, source.height))
+        _check_size(source, name, max_pixels)
+        several = _has_several(source)
         try:
-            return _decoded(ImageOps.exif_transpose(source), name)
+            return Picture(_decoded(ImageOps.exif_transpose(source), name), several)
         except (OSError, ValueError) as error:  # cut short, or closed
             raise _damaged(source, name, error) from error
-    return _decoded(decode(_read(source, name), name), name)
+    image = decode(_read(source, name), name, max_pixels=max_pixels)
+    return Picture(_decoded(image, name), _has_several(image))
 
 
-def decode(data: bytes, name: str = "image") -> Image.Image:
+def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Open an encoded image and apply its EXIF rotation.
 
     A JPEG of many pixels is decoded at a half, a quarter or an eighth of its size, which costs a
@@ -80,9 +97,11 @@ def decode(data: bytes, name: str = "image") -> Image.Image:
     Args:
         data: The whole file, in one of `FORMATS`.
         name: Stands in messages.
+        max_pixels: As in `read_picture`.
 
     Raises:
-        ImageError: It is empty, of another format, larger than `MAX_PIXELS` or damaged.
+        ImageError: It is empty, of another format, too large or damaged.
+        InputError: The limit is out of its range.
     """
     if not data:
         raise ImageError(f"{name}: the file is empty")
@@ -91,11 +110,10 @@ def decode(data: bytes, name: str = "image") -> Image.Image:
     try:
         opened = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(_too_large(name)) from error
+        raise ImageError(_too_large(name, max_pixels)) from error
     except Exception as error:  # Pillow's plugins raise nearly anything on broken files
         raise ImageError(f"{name}: not an image in one of {', '.join(FORMATS)}") from error
-    if opened.width * opened.height > MAX_PIXELS:
-        raise ImageError(_too_large(name, opened.width, opened.height))
+    _check_size(opened, name, max_pixels)
     try:
         if opened.format == "JPEG":
             opened.draft(None, (2 * WORKING_SIDE, 2 * WORKING_SIDE))
@@ -211,7 +229,7 @@ def _decoded(image: Image.Image, name: str) -> NDArray[np.uint8]:
 
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """As `to_pixels`, from any of Pillow's modes."""
+    """As `read_picture`, from any of Pillow's modes."""
     if image.mode == "L" and "transparency" not in image.info:
         whole = np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width)
         return shrink(whole)
@@ -279,9 +297,25 @@ def _damaged(image: Image.Image, name: str, error: Exception) -> ImageError:
     return ImageError(f"{name}: damaged {kind}: {_one_line(error)}")
 
 
-def _too_large(name: str, *size: int) -> str:
+def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
+    """Refuse an image before it is decoded."""
+    if not 1 <= max_pixels <= MOST_PIXELS:
+        raise InputError(f"max_pixels must be 1 to {MOST_PIXELS}, got {max_pixels}")
+    if image.width * image.height > max_pixels:
+        raise ImageError(_too_large(name, max_pixels, image.width, image.height))
+
+
+def _too_large(name: str, max_pixels: int, *size: int) -> str:
     got = f", got {size[0]}x{size[1]}" if size else ""
-    return f"{name}: the image is too large: expected at most {MAX_PIXELS // 10**6} megapixels{got}"
+    limit = f"{max_pixels / 10**6:.6g} megapixels"
+    return f"{name}: the image is too large: expected at most {limit}{got}"
+
+
+def _has_several(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # noqa: BLE001  Pillow raises nearly anything on a broken second frame
+        return False
 
 
 def _one_line(error: Exception) -> str:

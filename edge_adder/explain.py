@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from edge_adder.contract import DIGITS, SUMS
-from edge_adder.decode import ImageSource, encode_png, to_pixels
+from edge_adder.decode import MOST_PIXELS, ImageSource, encode_png, read_picture
 from edge_adder.image import Preparation
 from edge_adder.ink import find_ink
 from edge_adder.pictures import write_text
@@ -29,7 +29,7 @@ def explanation(source: ImageSource, image: NDArray[np.uint8], prediction: Predi
         prediction: What it answered.
     """
     told = prediction.preparation
-    pixels = to_pixels(source)
+    pixels = read_picture(source, max_pixels=MOST_PIXELS).pixels
     panels = [
         ("the picture", _with_box(pixels, told)),
         ("its ink", _ink(pixels, told)),

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_adder.contract import FULL_INK, IMAGE_SIDE
-from edge_adder.decode import ImageSource, name_of, to_pixels
+from edge_adder.decode import MAX_PIXELS, ImageSource, name_of, read_picture
 from edge_adder.errors import ImageError, InputError
 from edge_adder.ink import INKS, Channel, FoundInk, Ink, find_ink, in_reading_order, spread
 from edge_adder.normalise import DIGIT_SIDE, box_of, normalise
@@ -36,6 +36,7 @@ class Preparation:
         box: Left, top, right and bottom of the digit's ink, as shares of the picture's width and
             height after EXIF rotation.
         stroke_width: Mean width of the strokes, in pixels of 28×28, before it was changed.
+        of_several: The file has further frames or pages; the first was used.
     """
 
     ready: bool = True
@@ -44,13 +45,16 @@ class Preparation:
     paper: str = "plain"
     box: Box | None = None
     stroke_width: float | None = None
+    of_several: bool = False
 
 
-READY = Preparation()
-"""Of an image in MNIST's form."""
+READY, READY_OF_SEVERAL = Preparation(), Preparation(of_several=True)
+"""Of an image in MNIST's form; and of one that is the first of a file's."""
 
 
-def prepare_image(source: ImageSource, *, ink: Ink = "auto") -> NDArray[np.uint8]:
+def prepare_image(
+    source: ImageSource, *, ink: Ink = "auto", max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
     """Bring a picture of a digit into the form that the network was trained on.
 
     A 28×28 greyscale image in MNIST's form is returned unchanged: light ink on black, in a box of
@@ -61,48 +65,54 @@ def prepare_image(source: ImageSource, *, ink: Ink = "auto") -> NDArray[np.uint8
         source: The picture. Of several frames the first is used; EXIF rotation is applied;
             transparent parts get the colour of the paper.
         ink: Whether the ink is lighter or darker than its background; ``auto`` finds out.
+        max_pixels: Largest image that is decoded, up to 89 million pixels.
 
     Returns:
         uint8 (28, 28); 0 = background, 255 = full ink. For an array in that form, the array itself.
 
     Raises:
         ImageError: Not an image, damaged, too large, without ink, or with several digits.
-        InputError: Of an unknown type, or `ink` is none of the three.
+        InputError: Of an unknown type, or `ink` or `max_pixels` is out of its range.
         FileAccessError: The file exists and cannot be read.
     """
-    return prepare(source, ink=ink)[0]
+    return prepare(source, ink=ink, max_pixels=max_pixels)[0]
 
 
-def prepare(source: ImageSource, *, ink: Ink = "auto") -> tuple[NDArray[np.uint8], Preparation]:
+def prepare(
+    source: ImageSource, *, ink: Ink = "auto", max_pixels: int = MAX_PIXELS
+) -> tuple[NDArray[np.uint8], Preparation]:
     """As `prepare_image`, and what was done."""
-    if ink not in INKS:
-        raise InputError(f"ink must be one of {', '.join(INKS)}, got {ink!r}")
-    pixels = to_pixels(source)
+    _check_ink(ink)
+    pixels, of_several = read_picture(source, max_pixels=max_pixels)
     if ink != "dark" and is_ready(pixels):
-        return pixels, READY
+        return pixels, READY_OF_SEVERAL if of_several else READY
     found = _find(source, pixels, ink)
     if len(found.digits) > 1:
         raise ImageError(
             f"{name_of(source)}: found {len(found.digits)} things that may be digits, expected "
             "one: crop the picture, or ask for each (--many, predict_each)"
         )
-    return _prepare(found, found.mask)
+    return _prepare(found, found.mask, of_several)
 
 
 def prepare_each(
-    source: ImageSource, *, ink: Ink = "auto"
+    source: ImageSource, *, ink: Ink = "auto", max_pixels: int = MAX_PIXELS
 ) -> list[tuple[NDArray[np.uint8], Preparation]]:
     """As `prepare`, for each digit in a picture, in the order of reading: by line, from the left.
 
     A digit is what is about as large as the one in the middle and stands beside it.
     """
+    _check_ink(ink)
+    pixels, of_several = read_picture(source, max_pixels=max_pixels)
+    if ink != "dark" and is_ready(pixels):
+        return [(pixels, READY_OF_SEVERAL if of_several else READY)]
+    found = _find(source, pixels, ink)
+    return [_prepare(found, mask, of_several) for mask in in_reading_order(found)]
+
+
+def _check_ink(ink: str) -> None:
     if ink not in INKS:
         raise InputError(f"ink must be one of {', '.join(INKS)}, got {ink!r}")
-    pixels = to_pixels(source)
-    if ink != "dark" and is_ready(pixels):
-        return [(pixels, READY)]
-    found = _find(source, pixels, ink)
-    return [_prepare(found, mask) for mask in in_reading_order(found)]
 
 
 def _find(source: ImageSource, pixels: NDArray[np.uint8], ink: Ink) -> FoundInk:
@@ -112,7 +122,9 @@ def _find(source: ImageSource, pixels: NDArray[np.uint8], ink: Ink) -> FoundInk:
     return found
 
 
-def _prepare(found: FoundInk, mask: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], Preparation]:
+def _prepare(
+    found: FoundInk, mask: NDArray[np.bool_], of_several: bool
+) -> tuple[NDArray[np.uint8], Preparation]:
     """One digit, whose ink is at `mask`, bool (height, width)."""
     rows, columns = box_of(mask)
     image, stroke_width = normalise(_ink(found, mask, rows, columns))
@@ -129,6 +141,7 @@ def _prepare(found: FoundInk, mask: NDArray[np.bool_]) -> tuple[NDArray[np.uint8
             rows.stop / height,
         ),
         stroke_width=stroke_width,
+        of_several=of_several,
     )
 
 

@@ -33,7 +33,7 @@ from edge_adder.contract import (
     differences,
 )
 from edge_adder.cores import Threads, allowed_cores, thread_count
-from edge_adder.decode import ImageSource
+from edge_adder.decode import MAX_PIXELS, ImageSource
 from edge_adder.errors import (
     ContractError,
     EdgeAdderError,
@@ -332,20 +332,28 @@ class EdgeAdder:
             "provenance": self.provenance,
         }
 
-    def predict(self, image: ImageSource, number: int, *, ink: Ink = "auto") -> Prediction:
+    def predict(
+        self,
+        image: ImageSource,
+        number: int,
+        *,
+        ink: Ink = "auto",
+        max_pixels: int = MAX_PIXELS,
+    ) -> Prediction:
         """Read the digit in an image and add a number to it.
 
         Args:
             image: A path, an encoded file, a PIL image or an array; see `prepare_image`.
             number: 0 to 9.
             ink: Whether the ink is lighter or darker than its background.
+            max_pixels: Largest image that is decoded, up to 89 million pixels.
 
         Raises:
             InputError: The image or the number cannot be used.
             FileAccessError: The image file cannot be read.
         """
         number = check_number(number)  # before the work
-        return self._answer(*prepare(image, ink=ink), number)
+        return self._answer(*prepare(image, ink=ink, max_pixels=max_pixels), number)
 
     def predict_prepared(
         self, image: NDArray[np.uint8], preparation: Preparation, number: int
@@ -375,7 +383,12 @@ class EdgeAdder:
         return make_prediction(number, outputs, self._provider, self._provider_asked, preparation)
 
     def predict_each(
-        self, image: ImageSource, number: int, *, ink: Ink = "auto"
+        self,
+        image: ImageSource,
+        number: int,
+        *,
+        ink: Ink = "auto",
+        max_pixels: int = MAX_PIXELS,
     ) -> list[Prediction]:
         """As `predict`, for each digit in a picture, in the order of reading.
 
@@ -384,7 +397,7 @@ class EdgeAdder:
             FileAccessError: The image file cannot be read.
         """
         number = check_number(number)
-        prepared = prepare_each(image, ink=ink)
+        prepared = prepare_each(image, ink=ink, max_pixels=max_pixels)
         return [self._answer(seen, preparation, number) for seen, preparation in prepared]
 
     @overload
@@ -394,6 +407,7 @@ class EdgeAdder:
         numbers: int | Iterable[int],
         *,
         ink: Ink = "auto",
+        max_pixels: int = MAX_PIXELS,
         batch_size: int | None = None,
         workers: int | None = None,
         on_error: Literal["raise"] = "raise",
@@ -406,6 +420,7 @@ class EdgeAdder:
         numbers: int | Iterable[int],
         *,
         ink: Ink = "auto",
+        max_pixels: int = MAX_PIXELS,
         batch_size: int | None = None,
         workers: int | None = None,
         on_error: Literal["return"],
@@ -417,6 +432,7 @@ class EdgeAdder:
         numbers: int | Iterable[int],
         *,
         ink: Ink = "auto",
+        max_pixels: int = MAX_PIXELS,
         batch_size: int | None = None,
         workers: int | None = None,
         on_error: Literal["raise", "return"] = "raise",
@@ -429,6 +445,7 @@ class EdgeAdder:
             images: Any iterable of what `predict` takes; an array (count, 28, 28) is one.
             numbers: One number for each image, or one number for all.
             ink: As in `predict`, for all.
+            max_pixels: As in `predict`.
             batch_size: Images that are read and run together; None for 256 of an array's and 64
                 of any others. A model with a fixed batch uses its own.
             workers: Threads, and how many large files and batches are ahead of the answers; with
@@ -467,7 +484,7 @@ class EdgeAdder:
         else:
             size = self._batch or batch_size or BATCH_SIZE
             prepared = map_ahead(
-                lambda pair: _prepare_one(pair, ink),
+                lambda pair: _prepare_one(pair, ink, max_pixels),
                 _pairs(images, numbers),
                 workers,
                 is_long=lambda pair: _is_large(pair[0]),
@@ -705,13 +722,13 @@ class _Checked(NamedTuple):
     preparations: Sequence[Preparation]
 
 
-def _prepare_one(pair: tuple[ImageSource, int], ink: Ink) -> _Prepared:
+def _prepare_one(pair: tuple[ImageSource, int], ink: Ink, max_pixels: int) -> _Prepared:
     """An image, prepared unless that is quicker together with its batch."""
     source, number = pair
     if _is_small_array(source):
         return _Prepared(source.copy(), number, READY, unseen=True)  # the caller may change it
     try:
-        image, preparation = prepare(source, ink=ink)
+        image, preparation = prepare(source, ink=ink, max_pixels=max_pixels)
     except EdgeAdderError as error:
         return _Prepared(error, number)
     return _Prepared(image, number, preparation)

@@ -75,6 +75,7 @@ class TestPredict:
                 "paper": "plain",
                 "box": None,
                 "stroke_width": None,
+                "of_several": False,
             },
             "unsure": False,
         }
@@ -222,6 +223,31 @@ class TestPredict:
         assert told[0]["preparation"]["box"][2] < told[1]["preparation"]["box"][0]
         assert told[2]["error"] == "missing.png: no such file"
 
+    def test_of_several_frames_the_first_is_used_and_said(
+        self, edge_adder: Run, tmp_path: Path
+    ) -> None:
+        first, second = (Image.open(Path(SEVEN).with_name(n)) for n in ("seven.png", "five.jpg"))
+        second = second.convert("L").resize((28, 28))
+        first.save(tmp_path / "two.tif", save_all=True, append_images=[second])
+        done = edge_adder("predict", "two.tif", "5")
+        assert done.stdout.startswith("two.tif: 7 + 5 = 12")
+        assert (
+            done.stderr == "edge-adder: two.tif: has several frames or pages, the first was used\n"
+        )
+        told = json.loads(edge_adder("predict", "two.tif", "5", "--json").stdout)
+        assert told["preparation"]["of_several"] is True
+        first.save(tmp_path / "one.tif")
+        assert edge_adder("predict", "one.tif", "5").stderr == ""
+
+    def test_the_limit_of_megapixels_is_the_users(self, edge_adder: Run, tmp_path: Path) -> None:
+        large = Image.open(SEVEN).resize((1200, 1000))
+        large.save(tmp_path / "large.png")
+        line = fails(edge_adder("predict", "large.png", "5", "--max-megapixels", "1.1"), 2)
+        wanted = "large.png: the image is too large: expected at most 1.1 megapixels, got 1200x1000"
+        assert line == wanted
+        done = edge_adder("predict", "large.png", "5", "--max-megapixels", "1.2")
+        assert done.stdout.startswith("large.png: 7 + 5 = 12")
+
     def test_some_failures_exit_with_6_and_keep_the_rest(
         self, edge_adder: Run, tmp_path: Path
     ) -> None:
@@ -353,6 +379,11 @@ class TestBadInput:
             ([SEVEN, "5", "--save-input", "seen.png"], "--save-input takes one image, got 3"),
             ([SEVEN, "5", "--explain", "why.png"], "--explain takes one image, got 3"),
             (["--preview", "--json"], "expected --preview or --json, got both"),
+            (
+                ["--max-megapixels", "90"],
+                "--max-megapixels must be above 0 and at most 89, got 90.0",
+            ),
+            (["--max-megapixels", "nan"], "--max-megapixels must be above 0 and at most 89"),
             (["--preview", "--many"], "--many takes none of --save-input, --explain, --preview"),
         ],
     )

@@ -12,7 +12,11 @@ import pytest
 from PIL import Image, ImageOps
 
 from edge_adder import FileAccessError, ImageError, InputError, prepare_image
-from edge_adder.decode import FORMATS, MAX_PIXELS, WORKING_SIDE, decode, shrink, to_pixels
+from edge_adder.decode import FORMATS, MAX_PIXELS, WORKING_SIDE, decode, read_picture, shrink
+
+
+def _to_pixels(source: object) -> np.ndarray:
+    return read_picture(source).pixels  # type: ignore[arg-type]
 
 
 def encode(image: Image.Image, file_format: str, **options: object) -> bytes:
@@ -101,15 +105,15 @@ class TestColour:
     def test_colour_stays_where_there_is_some(self) -> None:
         red = np.zeros((30, 20, 3), np.uint8)
         red[5:9, :, 0] = 200
-        assert np.array_equal(to_pixels(red), red)
+        assert np.array_equal(_to_pixels(red), red)
 
     def test_grey_in_three_channels_is_grey(self, seven: np.ndarray) -> None:
         grey = np.repeat(seven[:, :, None], 3, axis=2)
-        assert np.array_equal(to_pixels(grey), seven)
+        assert np.array_equal(_to_pixels(grey), seven)
         grey[3, 3, 1] += 12  # as JPEG leaves it
-        assert to_pixels(grey).ndim == 2
+        assert _to_pixels(grey).ndim == 2
         grey[3, 3, 1] += 1
-        assert to_pixels(grey).ndim == 3
+        assert _to_pixels(grey).ndim == 3
 
 
 class TestTransparency:
@@ -144,7 +148,7 @@ class TestTransparency:
     def test_transparent_parts_get_the_colour_of_coloured_paper(self) -> None:
         pixels = np.zeros((40, 40, 4), np.uint8)
         pixels[5:, :] = (250, 240, 100, 255)
-        assert (to_pixels(pixels) == (250, 240, 100)).all()
+        assert (_to_pixels(pixels) == (250, 240, 100)).all()
 
 
 class TestShrink:
@@ -158,7 +162,7 @@ class TestShrink:
 
     def test_float_images_are_read_by_their_range(self) -> None:
         unit = Image.fromarray(np.array([[0, 1], [0.5, 0]], np.float32))
-        assert to_pixels(unit).tolist() == [[0, 255], [128, 0]]
+        assert _to_pixels(unit).tolist() == [[0, 255], [128, 0]]
 
 
 class TestRefused:
