@@ -22,6 +22,7 @@ from typing import Annotated, Any
 import typer
 from matplotlib.figure import Figure
 
+from benchmarks import unsure
 from benchmarks.plots import png
 from benchmarks.report import percent, renew_block, spread, table
 from edge_adder import EdgeAdder
@@ -190,7 +191,7 @@ def make(
         data_dir: Folder with MNIST, for the gate.
 
     Returns:
-        What `figures` returns.
+        What `figures` returns, and the share of each kind of no digit that is not answered.
 
     Raises:
         ParityError: The model would not compute what PyTorch computes.
@@ -215,7 +216,10 @@ def make(
         [sys.executable, script, str(NUMBER), "--model", model, "--out", docs / "samples.png"],
         check=True,
     )
-    return figures(shipped, exported, found)
+    outliers = {
+        each.kind: each.not_answered for each in unsure.measure(EdgeAdder(model), unsure.COUNT)
+    }
+    return figures(shipped, exported, found) | {"not_answered": outliers}
 
 
 def as_pictures(images: LabelledImages, data_dir: Path | None) -> LabelledPictures:
@@ -268,6 +272,7 @@ def figures_table(record: dict[str, Any]) -> str:
     """The block of figures in `DOCUMENTS`, from the record of `renew`."""
     made, runs = record["figures"], record["seeds"]
     test, error, answered = made["test"], made["calibration_error"], made["coverage"]
+    outliers = made["not_answered"]
     rows = [
         (
             f"test accuracy, {test['pairs']:,} pairs of image and number",
@@ -295,6 +300,12 @@ def figures_table(record: dict[str, Any]) -> str:
             f"{percent(answered['answered'])}, of which right "
             f"{percent(answered['right']) or 'none'}",
             "`edge-adder evaluate`",
+        ),
+        (
+            f"refused or unsure, of {unsure.COUNT * len(outliers):,} pictures of no digit",
+            f"{percent(sum(outliers.values()) / len(outliers), 1)}: "
+            + ", ".join(f"{kind} {percent(share, 1)}" for kind, share in outliers.items()),
+            "`python -m benchmarks.unsure`",
         ),
         (
             "parameters, before BatchNorm is folded, and multiply-adds",

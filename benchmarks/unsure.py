@@ -8,7 +8,7 @@ digits in the folders that are named, which should be answered.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import typer
@@ -25,8 +25,13 @@ from edge_adder.image import prepare
 from edge_adder.pictures import contact_sheet
 from edge_adder.predictor import UNSURE_BELOW
 
+COUNT = 200
+"""Pictures of each kind, unless another count is named."""
+
 SHOWN = 120
 """Most pictures on the sheet."""
+
+REFUSED, UNSURE, ANSWERED = range(3)
 
 
 def main(
@@ -34,7 +39,7 @@ def main(
         list[Path] | None, typer.Argument(help="Folders of labelled digits, to compare.")
     ] = None,
     model: Annotated[Path | None, typer.Option(help="The ONNX file; else the bundled one.")] = None,
-    count: Annotated[int, typer.Option(min=1, help="Pictures of each kind.")] = 200,
+    count: Annotated[int, typer.Option(min=1, help="Pictures of each kind.")] = COUNT,
     limit: Annotated[
         float | None, typer.Option(help="Below it an answer is unsure; else the product's.")
     ] = None,
@@ -45,43 +50,69 @@ def main(
     """Print refused, unsure and answered by kind; draw what was answered though it is no digit."""
     adder = EdgeAdder(model)
     least = UNSURE_BELOW if limit is None else limit
-    rows = []
-    kept: list[NDArray[np.uint8]] = []
-    captions: list[str] = []
-    total = np.zeros(3, np.int64)
-    for kind, pictures in draw_outlier_pictures(count).items():
-        counts = np.zeros(3, np.int64)
-        for picture in pictures:
-            outcome, probability, seen = ask(adder, picture, least)
-            counts[outcome] += 1
-            if outcome == 2 and len(kept) < SHOWN and seen is not None:
-                kept.append(beside(np.asarray(picture), seen))
-                captions.append(f"{kind} ({probability:.0%})")
-        total += counts
-        rows.append(_row(kind, counts))
-    rows.append(_row("all of these", total))
+    found = measure(adder, count, least)
+    rows = [_row(each.kind, each.counts) for each in found]
+    rows.append(_row("all of these", sum((each.counts for each in found), np.zeros(3, np.int64))))
     for folder in folders or []:
         counts = np.zeros(3, np.int64)
         for source in datasets.load(folder).images:
             counts[ask(adder, source, least)[0]] += 1
         rows.append(_row(f"digits in {folder.name}", counts))
     print(table(("pictures", "count", "refused", "unsure", "answered", "not answered"), rows))
-    if kept:
+    answered = [tile for each in found for tile in each.answered][:SHOWN]
+    if answered:
         title = f"Answered with {least:.0%} or more, though no digit"
-        write_atomically(out, contact_sheet(np.stack(kept), captions, title))
+        sheet = contact_sheet(
+            np.stack([tile for tile, _ in answered]), [caption for _, caption in answered], title
+        )
+        write_atomically(out, sheet)
         print(out)
+
+
+class Outcome(NamedTuple):
+    """What came of the pictures of a kind.
+
+    Attributes:
+        kind: A key of `draw_outlier_pictures`.
+        counts: int64 (3,); refused, unsure, answered.
+        answered: Of the answered ones the picture beside the network's input, and a caption.
+    """
+
+    kind: str
+    counts: NDArray[np.int64]
+    answered: list[tuple[NDArray[np.uint8], str]]
+
+    @property
+    def not_answered(self) -> float:
+        """Share of those that were refused or unsure."""
+        return float(1 - self.counts[2] / self.counts.sum())
+
+
+def measure(adder: EdgeAdder, count: int = COUNT, least: float = UNSURE_BELOW) -> list[Outcome]:
+    """Ask `count` pictures of each kind that shows no single digit."""
+    outcomes = []
+    for kind, pictures in draw_outlier_pictures(count).items():
+        outcome = Outcome(kind, np.zeros(3, np.int64), [])
+        for picture in pictures:
+            index, probability, seen = ask(adder, picture, least)
+            outcome.counts[index] += 1
+            if seen is not None and index == ANSWERED:
+                tile = beside(np.asarray(picture), seen)
+                outcome.answered.append((tile, f"{kind} ({probability:.0%})"))
+        outcomes.append(outcome)
+    return outcomes
 
 
 def ask(
     adder: EdgeAdder, source: ImageSource, least: float
 ) -> tuple[int, float, NDArray[np.uint8] | None]:
-    """0 for refused, 1 for unsure, 2 for answered; the probability; what the network saw."""
+    """`REFUSED`, `UNSURE` or `ANSWERED`; the probability; what the network saw."""
     try:
         seen, preparation = prepare(source)
     except ImageError:
-        return 0, 0.0, None
+        return REFUSED, 0.0, None
     probability = adder.predict_prepared(seen, preparation, 0).probability
-    return (1 if probability < least else 2), probability, seen
+    return (UNSURE if probability < least else ANSWERED), probability, seen
 
 
 def _row(kind: str, counts: NDArray[np.int64]) -> tuple[str, ...]:
