@@ -288,8 +288,8 @@ class TestTheTable:
             "validation 99.50 % ± 0.000 % | `python -m benchmarks.renew` |",
             "| digit 0.12 %, sum 0.20 % | `edge-adder evaluate` |",
             "| 98.00 %, of which right none | `edge-adder evaluate` |",
-            "| refused or unsure, of 400 pictures of no digit | 92.9 %: letters 95.5 %, faces 90.2 % "
-            "| `python -m benchmarks.unsure` |",
+            "| refused or unsure, of 400 pictures of no digit | 92.9 %: letters 95.5 %, faces "
+            "90.2 % | `python -m benchmarks.unsure` |",
             "| 21,850 and 417,600 | `edge-adder networks` |",
             "| 21,754 | `python -m benchmarks.renew` |",
             "| 93,830 bytes | `edge-adder info` |",
