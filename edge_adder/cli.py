@@ -56,6 +56,10 @@ ProviderOption = Annotated[
 ThreadsOption = Annotated[
     int, typer.Option(metavar="N", help="Threads for each run; 1 is fastest for single images.")
 ]
+Sha256Option = Annotated[
+    str | None,
+    typer.Option("--sha256", metavar="HEX", help="Refuse a model file with another SHA-256."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -91,6 +95,7 @@ def predict(
     model: ModelOption = None,
     provider: ProviderOption = "cpu",
     threads: ThreadsOption = 1,
+    sha256: Sha256Option = None,
     ink: Annotated[
         str,
         typer.Option(metavar="auto|light|dark", help="Is the ink light or dark on its paper?"),
@@ -128,7 +133,7 @@ def predict(
 
     from edge_adder.predictor import EdgeAdder
 
-    adder = EdgeAdder(model, provider=provider, threads=threads)  # type: ignore[arg-type]
+    adder = EdgeAdder(model, provider=provider, threads=threads, sha256=sha256)  # type: ignore[arg-type]
     if provider == "auto":
         _say(f"provider auto: {adder.provider}")
     sources: list[Any] = [_standard_input() if image == "-" else image for image in images]
@@ -164,12 +169,14 @@ def info(
     ] = None,
     provider: ProviderOption = "cpu",
     threads: ThreadsOption = 1,
+    sha256: Sha256Option = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a model's contract, where it comes from, its size, its operators and its provider."""
     from edge_adder.predictor import EdgeAdder
 
-    facts = EdgeAdder(model, provider=provider, threads=threads).describe()  # type: ignore[arg-type]
+    adder = EdgeAdder(model, provider=provider, threads=threads, sha256=sha256)  # type: ignore[arg-type]
+    facts = adder.describe()
     if as_json:
         _print_json(facts)
     else:
@@ -192,6 +199,7 @@ def evaluate(
     ] = None,
     provider: ProviderOption = "cpu",
     threads: ThreadsOption = 1,
+    sha256: Sha256Option = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for confusion.png and wrong.png.")
     ] = Path("evaluation"),
@@ -212,7 +220,7 @@ def evaluate(
     chosen: Path | bytes | None = model
     if network is not None:
         chosen = _workshop("evaluate --network", "export.commands").committed_onnx(network)
-    adder = EdgeAdder(chosen, provider=provider, threads=threads)  # type: ignore[arg-type]
+    adder = EdgeAdder(chosen, provider=provider, threads=threads, sha256=sha256)  # type: ignore[arg-type]
     with contextlib.ExitStack() as stack:
         progress: dict[str, Any] = {}
         if _is_terminal():
@@ -235,6 +243,7 @@ def bench(
     model: ModelOption = None,
     provider: ProviderOption = "cpu",
     threads: ThreadsOption = 1,
+    sha256: Sha256Option = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer calls, under 10 seconds.")] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the result as JSON.")
@@ -263,7 +272,7 @@ def bench(
     decided, or where parity failed.
     """
     if suite is not None:
-        others = model, json_file, baseline, fail_if
+        others = model, sha256, json_file, baseline, fail_if
         if any(option is not None for option in others) or (provider, threads) != ("cpu", 1):
             raise InputError("--suite measures the bundled model; it takes only --quick beside it")
         measure = _workshop("bench --suite", "benchmarks.suite", "bench").run_suite
@@ -281,7 +290,7 @@ def bench(
     if conditions and baseline is None:
         raise InputError("--fail-if compares with an earlier result: name it with --baseline")
     before = None if baseline is None else comparison.load(baseline)
-    adder = EdgeAdder(model, provider=provider, threads=threads)  # type: ignore[arg-type]
+    adder = EdgeAdder(model, provider=provider, threads=threads, sha256=sha256)  # type: ignore[arg-type]
     effort = measuring.QUICK if quick else measuring.FULL
     if before is not None:
         comparison.check(before, conditions, effort.calls)
