@@ -57,7 +57,7 @@ def write_together(files: Mapping[str | Path, bytes] | Mapping[Path, bytes]) -> 
                 target = _target(path)
                 _remove_leavings(target)
                 temporary = stack.enter_context(_temporary_beside(target))
-                with temporary.open("wb") as file:
+                with temporary.open("r+b") as file:  # it is there, and locked
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())

@@ -109,5 +109,5 @@ def test_only_one_module_writes_files() -> None:
     assert calls == [
         "benchmarks/files.py: path.write_bytes(encode_png(images[index % len(images), 0]))",
         "edge_adder/bench.py: model.write_bytes(adder.model_bytes)",
-        "edge_adder/files.py: temporary.open('wb')",
+        "edge_adder/files.py: temporary.open('r+b')",
     ]
