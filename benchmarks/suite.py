@@ -19,7 +19,7 @@ from benchmarks.report import bounds_table, render, renew_block
 from edge_adder import EdgeAdder
 from edge_adder import bench as device
 from edge_adder.contract import IMAGE
-from edge_adder.datasets import cache_dir, find_data_dir, has_mnist
+from edge_adder.datasets import cached_mnist, find_data_dir
 from edge_adder.errors import InputError
 from edge_adder.files import make_folder, write_atomically
 from export import checkpoint as checkpoints
@@ -123,7 +123,7 @@ def _version(name: str) -> str | None:
 
 def _images(data_dir: Path | None) -> tuple[NDArray[np.uint8], str]:
     """What files and parity matrix run on, and what it is."""
-    named = find_data_dir(data_dir)
-    if named is not None or has_mnist(cache_dir()):
-        return load_mnist(named or cache_dir(), train=False).images.numpy(), "test images"
+    folder = find_data_dir(data_dir) or cached_mnist()
+    if folder is not None:
+        return load_mnist(folder, train=False).images.numpy(), "test images"
     return device.bundled_vectors()[IMAGE.name], "drawn digits"

@@ -71,6 +71,10 @@ ThreadsOption = Annotated[
 SpinningOption = Annotated[
     bool, typer.Option("--spinning", help="Threads wait for work in a busy loop.")
 ]
+Sha256Option = Annotated[
+    str | None,
+    typer.Option("--sha256", metavar="HEX", help="Refuse a model file with another SHA-256."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -107,6 +111,7 @@ def predict(
     provider: ProviderOption = "cpu",
     threads: ThreadsOption = 1,
     spinning: SpinningOption = False,
+    sha256: Sha256Option = None,
     ink: Annotated[
         str,
         typer.Option(metavar="auto|light|dark", help="Is the ink light or dark on its paper?"),
@@ -157,7 +162,7 @@ def predict(
 
     from edge_adder.predictor import UNSURE_BELOW, EdgeAdder
 
-    adder = EdgeAdder(model, provider=provider, threads=threads, spinning=spinning)  # type: ignore[arg-type]
+    adder = EdgeAdder(model, provider=provider, threads=threads, spinning=spinning, sha256=sha256)  # type: ignore[arg-type]
     if provider == "auto":
         _say(f"provider auto: {adder.provider}")
     sources: list[Any] = [_standard_input() if image == "-" else image for image in images]
@@ -197,12 +202,13 @@ def info(
     provider: ProviderOption = "cpu",
     threads: ThreadsOption = 1,
     spinning: SpinningOption = False,
+    sha256: Sha256Option = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a model's contract, where it comes from, its size, its operators and its provider."""
     from edge_adder.predictor import EdgeAdder
 
-    adder = EdgeAdder(model, provider=provider, threads=threads, spinning=spinning)  # type: ignore[arg-type]
+    adder = EdgeAdder(model, provider=provider, threads=threads, spinning=spinning, sha256=sha256)  # type: ignore[arg-type]
     facts = adder.describe()
     if as_json:
         _print_json(facts)
@@ -227,6 +233,7 @@ def evaluate(
     provider: ProviderOption = "cpu",
     threads: ThreadsOption = 1,
     spinning: SpinningOption = False,
+    sha256: Sha256Option = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for confusion.png and wrong.png.")
     ] = Path("evaluation"),
@@ -247,7 +254,7 @@ def evaluate(
     chosen: Path | bytes | None = model
     if network is not None:
         chosen = _workshop("evaluate --network", "export.commands").committed_onnx(network)
-    adder = EdgeAdder(chosen, provider=provider, threads=threads, spinning=spinning)  # type: ignore[arg-type]
+    adder = EdgeAdder(chosen, provider=provider, threads=threads, spinning=spinning, sha256=sha256)  # type: ignore[arg-type]
     with contextlib.ExitStack() as stack:
         progress: dict[str, Any] = {}
         if _is_terminal():
@@ -271,6 +278,7 @@ def bench(
     provider: ProviderOption = "cpu",
     threads: ThreadsOption = 1,
     spinning: SpinningOption = False,
+    sha256: Sha256Option = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer calls, under 10 seconds.")] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the result as JSON.")
@@ -299,7 +307,7 @@ def bench(
     decided, or where parity failed.
     """
     if suite is not None:
-        others = model, json_file, baseline, fail_if
+        others = model, sha256, json_file, baseline, fail_if
         settings = provider, threads, spinning
         if any(option is not None for option in others) or settings != ("cpu", 1, False):
             raise InputError("--suite measures the bundled model; it takes only --quick beside it")
@@ -318,7 +326,7 @@ def bench(
     if conditions and baseline is None:
         raise InputError("--fail-if compares with an earlier result: name it with --baseline")
     before = None if baseline is None else comparison.load(baseline)
-    adder = EdgeAdder(model, provider=provider, threads=threads, spinning=spinning)  # type: ignore[arg-type]
+    adder = EdgeAdder(model, provider=provider, threads=threads, spinning=spinning, sha256=sha256)  # type: ignore[arg-type]
     effort = measuring.QUICK if quick else measuring.FULL
     if before is not None:
         comparison.check(before, conditions, effort.calls)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import math
@@ -72,9 +73,26 @@ class LabelledPictures:
 
 
 def cache_dir() -> Path:
-    """The folder in the user's cache that MNIST is downloaded to."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    """The folder in the user's cache that MNIST is downloaded to.
+
+    Raises:
+        FileAccessError: The user has no home folder.
+    """
+    try:
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError as error:
+        raise FileAccessError(
+            f"no home folder to keep MNIST in: set HOME, or name MNIST's folder in {DATA_VARIABLE}"
+        ) from error
     return Path(cache) / "edge-adder"
+
+
+def cached_mnist() -> Path | None:
+    """The folder in the user's cache where MNIST is in it; else None."""
+    with contextlib.suppress(FileAccessError):
+        if has_mnist(cache_dir()):
+            return cache_dir()
+    return None
 
 
 def find_data_dir(data_dir: Path | None) -> Path | None:
@@ -85,8 +103,9 @@ def find_data_dir(data_dir: Path | None) -> Path | None:
 
 
 def has_mnist(data_dir: Path) -> bool:
-    """Whether MNIST's four files lie in ``data_dir/MNIST/raw``."""
-    return all((data_dir / "MNIST" / "raw" / name).is_file() for name in MNIST_FILES)
+    """Whether MNIST's four files lie in ``data_dir/MNIST/raw``, as far as can be seen."""
+    raw = data_dir / "MNIST" / "raw"
+    return all(os.path.isfile(raw / name) for name in MNIST_FILES)  # noqa: PTH113  never raises
 
 
 def load(data_dir: Path | None = None) -> LabelledPictures:
@@ -105,13 +124,11 @@ def load(data_dir: Path | None = None) -> LabelledPictures:
         InputError: There is nothing of the kind, or it is damaged.
         FileAccessError: A file cannot be read.
     """
-    folder = find_data_dir(data_dir)
+    folder = find_data_dir(data_dir) or cached_mnist()
     if folder is None:
-        if not has_mnist(cache_dir()):
-            raise InputError(
-                f"no images: name a folder with --data-dir or {DATA_VARIABLE}; expected {EXPECTED}"
-            )
-        folder = cache_dir()
+        raise InputError(
+            f"no images: name a folder with --data-dir or {DATA_VARIABLE}; expected {EXPECTED}"
+        )
     if not folder.is_dir():
         raise InputError(f"no folder {folder}: expected {EXPECTED}")
     try:

@@ -37,7 +37,6 @@ from edge_adder.decode import MAX_PIXELS, ImageSource
 from edge_adder.errors import (
     ContractError,
     EdgeAdderError,
-    FileAccessError,
     InputError,
     ModelError,
     ProviderError,
@@ -45,6 +44,7 @@ from edge_adder.errors import (
 from edge_adder.image import READY, Preparation, are_ready, prepare, prepare_each
 from edge_adder.ink import INKS, Ink
 from edge_adder.map_ahead import map_ahead
+from edge_adder.model_file import check_self_contained, read_model, why_not_loaded
 from edge_adder.providers import (
     EXECUTION_PROVIDERS,
     Provider,
@@ -179,13 +179,15 @@ class EdgeAdder:
             keep busy, by affinity and quota. More than one makes a single image slower.
         spinning: Whether threads without work wait for the next run in a busy loop, which keeps
             a core each from other work.
+        sha256: What the model file must hash to, in hexadecimal; None for anything.
 
     Raises:
-        ModelError: There is no such model, or onnxruntime cannot load it.
+        ModelError: There is no such model, it is not the one of `sha256`, it needs more than
+            itself, or onnxruntime cannot load it.
         ContractError: Its tensors or metadata differ from the contract.
         ProviderError: The provider cannot run here.
         FileAccessError: The file cannot be read.
-        InputError: `provider` or `threads` is none of the values above.
+        InputError: `provider`, `threads` or `sha256` is none of the values above.
     """
 
     _batch: int | None
@@ -206,11 +208,16 @@ class EdgeAdder:
         provider: Provider = "cpu",
         threads: Threads = 1,
         spinning: bool = False,
+        sha256: str | None = None,
     ) -> None:
         count = thread_count(threads)
-        name, data = _read_model(model)
+        if model is None:
+            name, data = read_model(BUNDLED_MODEL, name="default", sha256=sha256)
+        else:
+            name, data = read_model(model, sha256=sha256)
+            check_self_contained(name, data)
         session, delivered = _open_first(name, data, provider, count, spinning=spinning)
-        metadata = dict(session.get_modelmeta().custom_metadata_map)
+        metadata = _read_metadata(name, session)
         state = {
             "_batch": _check_contract(name, session, metadata),
             "_metadata": metadata,
@@ -226,6 +233,8 @@ class EdgeAdder:
         for attribute, value in state.items():
             object.__setattr__(self, attribute, value)  # the one time that it is written
         forked.watch(self)
+        if model is not None:
+            self._try()
 
     def __reduce__(self) -> tuple[Any, ...]:
         options = self._provider_asked, self._threads, self._spinning
@@ -316,7 +325,7 @@ class EdgeAdder:
     @property
     def provenance(self) -> dict[str, Any]:
         """Where the model comes from: network, weights, accuracies, parity, versions."""
-        return dict(json.loads(self._metadata.get(PROVENANCE_KEY, "{}")))
+        return dict(json.loads(self._metadata[PROVENANCE_KEY]))
 
     def describe(self) -> dict[str, Any]:
         """Everything that is known of the loaded model, in JSON's types."""
@@ -376,7 +385,12 @@ class EdgeAdder:
         """As `predict_prepared`, for a number that was checked."""
         images = image[None, None]
         if self._batch is None:
-            found = self._run(_OUTPUTS, {IMAGE.name: images, NUMBER.name: _NUMBERS[number]})
+            try:
+                found = self._run(_OUTPUTS, {IMAGE.name: images, NUMBER.name: _NUMBERS[number]})
+            except EdgeAdderError:  # of a forked process on CUDA
+                raise
+            except Exception as error:
+                raise self._cannot_run(error) from error
             outputs = _new_tuple(Outputs, found)
         else:
             outputs = self._run_padded(images, _NUMBERS[number])
@@ -528,8 +542,37 @@ class EdgeAdder:
         if lowest < 0 or highest >= DIGITS:
             wrong = lowest if lowest < 0 else highest
             raise InputError(f"number must be an integer from 0 to {DIGITS - 1}, got {wrong}")
-        found = self._run(_OUTPUTS, {IMAGE.name: images, NUMBER.name: numbers})
+        try:
+            found = self._run(_OUTPUTS, {IMAGE.name: images, NUMBER.name: numbers})
+        except EdgeAdderError:  # of a forked process on CUDA
+            raise
+        except Exception as error:
+            raise self._cannot_run(error) from error
         return _new_tuple(Outputs, found)
+
+    def _try(self) -> None:
+        """Run a model once, on blank images, and refuse what does not answer as it states.
+
+        Raises:
+            ModelError: It cannot run, or its answer has another shape or is not finite.
+        """
+        count = self._batch or 1
+        images = np.zeros((count, 1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+        outputs = self.run(images, np.zeros(count, np.int64))
+        for spec, found in zip((DIGIT, SUM), outputs, strict=True):
+            if found.shape != (count, *spec.shape[1:]) or not np.isfinite(found).all():
+                raise ModelError(
+                    f"{self._model} is damaged: {spec.name} of a blank image must be "
+                    f"{(count, *spec.shape[1:])} finite numbers, got {found.shape} with "
+                    f"{np.count_nonzero(np.isfinite(found))} finite"
+                )
+
+    def _cannot_run(self, error: Exception) -> EdgeAdderError:
+        """What to raise where onnxruntime fails in a run; its exceptions share no base class."""
+        reason = f"{self._provider} cannot run {self._model}: {why_not_loaded(error)}"
+        if self._provider != "cpu":
+            return ProviderError(f"provider {reason}")
+        return ModelError(f"onnxruntime {ort.__version__} on {reason}")
 
     def _answers(
         self, done: Generator[tuple[_Checked, Outputs]], *, raise_errors: bool
@@ -858,24 +901,6 @@ def _check_array(
         raise InputError(f"{name} must be {dtype} ({wanted}), got {array.dtype} {array.shape}")
 
 
-def _read_model(model: str | os.PathLike[str] | bytes | None) -> tuple[str, bytes]:
-    """The name that stands for a model in messages and results, and its content."""
-    if isinstance(model, bytes):
-        return "bytes", model
-    path = BUNDLED_MODEL if model is None else model
-    name = "default" if model is None else os.fspath(path)
-    try:
-        return name, Path(path).read_bytes()
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"no model {os.fspath(path)}: make one with `edge-adder export`"
-        ) from error
-    except IsADirectoryError as error:
-        raise ModelError(f"{name} is a folder, expected an ONNX file") from error
-    except OSError as error:
-        raise FileAccessError(f"cannot read {name}: {error.strerror or error}") from error
-
-
 def _open_first(
     name: str, data: bytes, provider: Provider, threads: int, *, spinning: bool
 ) -> tuple[ort.InferenceSession, str]:
@@ -922,7 +947,7 @@ def open_session(
     try:
         session = _new_session(data, options, EXECUTION_PROVIDERS[provider])
     except Exception as error:  # onnxruntime's own exceptions share no base class
-        reason = " ".join(str(error).split())[:300]
+        reason = why_not_loaded(error)
         raise ModelError(f"onnxruntime {ort.__version__} cannot load {name}: {reason}") from error
     check_delivered(provider, session.get_providers())
     return session
@@ -985,7 +1010,20 @@ def session_options(
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is raised, in one line
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # not ORT's own format
     return options
+
+
+def _read_metadata(name: str, session: ort.InferenceSession) -> dict[str, str]:
+    """What stands in a model's `metadata_props`.
+
+    Raises:
+        ContractError: It is no text.
+    """
+    try:
+        return dict(session.get_modelmeta().custom_metadata_map)
+    except UnicodeDecodeError as error:
+        raise ContractError(f"{name}: its metadata is not UTF-8: {error}") from error
 
 
 def _check_contract(
@@ -999,14 +1037,15 @@ def _check_contract(
     Raises:
         ContractError: They differ.
     """
-    if CONTRACT_KEY not in metadata:
-        raise ContractError(
-            f"{name} has no {CONTRACT_KEY!r} in its metadata: "
-            "expected a model that `edge-adder export` made"
-        )
+    for key in (CONTRACT_KEY, PROVENANCE_KEY):  # a truncated file may lack the second alone
+        if key not in metadata:
+            raise ContractError(
+                f"{name} has no {key!r} in its metadata: "
+                "expected a model that `edge-adder export` made"
+            )
     try:
         declared = json.loads(metadata[CONTRACT_KEY])
-        provenance = json.loads(metadata.get(PROVENANCE_KEY, "{}"))
+        provenance = json.loads(metadata[PROVENANCE_KEY])
     except (ValueError, RecursionError) as error:
         raise ContractError(f"{name}: its metadata is not JSON: {error}") from error
     if not isinstance(provenance, dict):

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from edge_adder.errors import CheckpointError, FileAccessError, InputError
-from edge_adder.files import write_atomically
+from edge_adder.files import write_together
 from export import networks
 from export.networks.parts import Network
 
@@ -119,8 +119,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     """
     details = json.dumps(checkpoint.details(), indent=2) + "\n"
     weights = {name: tensor.contiguous().cpu() for name, tensor in checkpoint.weights.items()}
-    write_atomically(path, safetensors.torch.save(weights, {HEADER_KEY: details}))
-    write_atomically(path.with_suffix(".json"), details.encode())
+    content = safetensors.torch.save(weights, {HEADER_KEY: details})
+    write_together({path: content, path.with_suffix(".json"): details.encode()})
 
 
 def load(path: Path) -> Checkpoint:

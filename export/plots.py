@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Sequence
-
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from export.history import EpochRecord
 
 
 def curves(history: Sequence[EpochRecord]) -> bytes:
     """Training loss and validation error over the epochs."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of a read-only home folder
+    from matplotlib.figure import Figure  # noqa: PLC0415  an export needs no plots
+
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [record.epoch for record in history]
@@ -26,11 +27,6 @@ def curves(history: Sequence[EpochRecord]) -> bytes:
     right.legend()
     for axes in (left, right):
         axes.grid(alpha=0.3, which="both")
-    return _png(figure)
-
-
-def _png(figure: Figure) -> bytes:
-    FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
     return buffer.getvalue()

@@ -31,9 +31,9 @@ from edge_adder.contract import (
     PROVENANCE_KEY,
     SUM,
 )
-from edge_adder.datasets import cache_dir, find_data_dir, has_mnist
+from edge_adder.datasets import cached_mnist, find_data_dir
 from edge_adder.errors import CheckpointError, FileAccessError, InputError
-from edge_adder.files import make_folder, write_atomically
+from edge_adder.files import check_writable, make_folder, write_together
 from export import drawn, verify
 from export.checkpoint import Checkpoint
 from export.data import load_mnist
@@ -114,6 +114,8 @@ def export(
         raise InputError(f"batch must be 'dynamic' or 1 to {MAX_BATCH}, got {batch}")
     if out.is_dir():
         raise FileAccessError(f"cannot write {out}: it is a folder, expected a file name")
+    if out.parent.is_dir():
+        check_writable(out)
     vectors = out.with_name(f"{out.name.removesuffix('.onnx')}.parity.npz")
     images = gate_images(data_dir)
     network = checkpoint.build()
@@ -121,8 +123,7 @@ def export(
     adder = EdgeAdder(content)
     rows = gate(network, adder, images)
     make_folder(out.parent)
-    write_atomically(vectors, parity_vectors(network, checkpoint))
-    write_atomically(out, content)
+    write_together({vectors: parity_vectors(network, checkpoint), out: content})
     facts = adder.describe()
     return ExportResult(
         path=out,
@@ -147,9 +148,9 @@ def gate_images(data_dir: Path | None) -> dict[str, NDArray[np.uint8]]:
         InputError: A folder is named and MNIST is not in it.
     """
     images = [("drawn digits", drawn.draw_digits(GATE_IMAGES, seed=_GATE_SEED)[0])]
-    named = find_data_dir(data_dir)
-    if named is not None or has_mnist(cache_dir()):
-        test = load_mnist(named or cache_dir(), train=False)
+    folder = find_data_dir(data_dir) or cached_mnist()
+    if folder is not None:
+        test = load_mnist(folder, train=False)
         step = max(1, len(test) // GATE_IMAGES)
         images.append(("test images", test.images[::step].numpy()))
     return {f"{len(part):,} {kind}": part for kind, part in images}

@@ -62,6 +62,60 @@ def edge_adder(tmp_path: Path) -> Run:
     return run
 
 
+ON_A_DISK = """
+mount -t tmpfs -o size=1m tmpfs disk
+cp -a before/. disk
+if [ "$1" = full ]; then
+    cat /dev/zero > disk/filler 2> /dev/null
+    truncate -s -"$2" disk/filler
+elif [ "$1" = read-only ]; then
+    mount -o remount,ro disk
+fi
+shift 2
+"$@"
+code=$?
+cp -a disk/. after
+exit $code
+"""
+"""Runs a command beside a disk of 1 MB, which is gone at the end but for the copy in `after`."""
+
+
+@pytest.fixture
+def on_a_disk(tmp_path: Path) -> Run:
+    """Runs a command in a folder where ``disk`` is one of 1 MB, full or read-only.
+
+    It holds what the test has put into ``before``; what it holds at the end is in ``after``.
+    """
+    if sys.platform != "linux":
+        pytest.skip("needs Linux's mount namespaces")
+    for name in ("before", "disk", "after"):
+        (tmp_path / name).mkdir()
+
+    def run(
+        state: str, *command: str | Path, free_kib: int = 0, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        namespace = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+        tried = subprocess.run(
+            [*namespace, "mount", "-t", "tmpfs", "tmpfs", "disk"],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+        if tried.returncode:
+            pytest.skip(f"a disk of one's own is not allowed here: {tried.stderr.strip()}")
+        return subprocess.run(
+            [*namespace, "sh", "-c", ON_A_DISK, "sh", state, f"{free_kib}K", *map(str, command)],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | environment,
+        )
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def tiny_mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with 600 training and 100 test images, drawn, in MNIST's own format."""

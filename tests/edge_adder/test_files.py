@@ -1,15 +1,45 @@
-"""A file is complete or absent."""
+"""A file is complete or absent, whoever is killed and whoever else writes it."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from edge_adder.errors import FileAccessError
-from edge_adder.files import make_folder, write_atomically
+from edge_adder.files import make_folder, write_atomically, write_together
+
+KILLED = """
+import os, signal, sys
+from edge_adder import files
+
+left = int(sys.argv[2])
+
+def trace(frame, event, argument):
+    global left
+    if frame.f_code.co_filename == files.__file__:
+        left -= event == "line"
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+sys.settrace(trace)
+files.write_atomically(sys.argv[1], b"new" * 100_000)
+"""
+"""Writes a file, and kills itself before the given line of the module that it runs through."""
+
+WRITER = """
+import sys
+from edge_adder.files import write_together
+for _ in range(20):
+    write_together({name: sys.argv[1].encode() * 300_000 for name in ("a", "b")})
+"""
 
 
 def test_a_new_file_holds_the_data_and_nothing_lies_beside_it(tmp_path: Path) -> None:
@@ -76,3 +106,136 @@ def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(FileAccessError, match="cannot make folder"):
         make_folder(tmp_path / "file" / "folder")
+
+
+def test_files_that_belong_together_are_all_on_disk_before_the_first_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = []
+    replace, fsync = Path.replace, os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (events.append("fsync"), fsync(fd))[1])
+    monkeypatch.setattr(Path, "replace", lambda a, b: (events.append(b.name), replace(a, b))[1])
+    write_together({tmp_path / "b": b"1", tmp_path / "a": b"2"})
+    assert events == ["fsync", "fsync", "b", "a", "fsync"]
+    assert [(tmp_path / name).read_bytes() for name in "ba"] == [b"1", b"2"]
+
+
+def test_one_that_cannot_be_written_keeps_all_old_ones(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(FileAccessError, match=r"cannot write .*/no/b: No such file"):
+        write_together({tmp_path / "a": b"new", tmp_path / "no" / "b": b"new"})
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+class TestLeavings:
+    def test_the_next_write_removes_what_a_killed_one_left(self, tmp_path: Path) -> None:
+        for name in (".file.01234567.tmp", ".file.89abcdef.tmp"):
+            (tmp_path / name).write_bytes(b"half")
+        write_atomically(tmp_path / "file", b"new")
+        assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+    def test_files_of_others_stay(self, tmp_path: Path) -> None:
+        others = {".other.01234567.tmp", ".file.0123456.tmp", ".file.0123456x.tmp", "file.tmp"}
+        others |= {".filex01234567.tmp", "a.file.01234567.tmp", ".file.01234567.tmp.gz"}
+        for name in others:
+            (tmp_path / name).write_bytes(b"half")
+        (tmp_path / ".file.aaaaaaaa.tmp").mkdir()
+        (tmp_path / ".file.bbbbbbbb.tmp").symlink_to("file.tmp")
+        write_atomically(tmp_path / "file", b"new")
+        strange = {".file.aaaaaaaa.tmp", ".file.bbbbbbbb.tmp"}
+        assert {path.name for path in tmp_path.iterdir()} == others | strange | {"file"}
+
+    def test_what_a_live_process_writes_stays(self, tmp_path: Path) -> None:
+        with (tmp_path / ".file.01234567.tmp").open("wb") as alive:
+            fcntl.flock(alive, fcntl.LOCK_EX)
+            write_atomically(tmp_path / "file", b"new")
+            assert Path(alive.name).exists()
+        write_atomically(tmp_path / "file", b"new")
+        assert not Path(alive.name).exists()
+
+    def test_a_write_is_locked_until_it_has_its_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        replace = Path.replace
+
+        def replace_what_is_locked(temporary: Path, target: Path) -> None:
+            with temporary.open("rb") as other, pytest.raises(BlockingIOError):
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            replace(temporary, target)
+
+        monkeypatch.setattr(Path, "replace", replace_what_is_locked)
+        write_atomically(tmp_path / "file", b"new")
+        assert (tmp_path / "file").read_bytes() == b"new"
+
+    def test_a_write_that_was_taken_for_a_leaving_begins_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        flock, stolen = fcntl.flock, []
+
+        def steal_before_it_is_locked(descriptor: int, how: int) -> None:
+            if not stolen:
+                stolen.extend(tmp_path.iterdir())
+                stolen[0].unlink()
+            flock(descriptor, how)
+
+        monkeypatch.setattr(fcntl, "flock", steal_before_it_is_locked)
+        write_atomically(tmp_path / "file", b"new")
+        assert len(stolen) == 1
+        assert (tmp_path / "file").read_bytes() == b"new"
+
+    def test_where_nothing_can_be_locked_files_are_written(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def unsupported(*_: object) -> None:
+            raise OSError(95, "Operation not supported")
+
+        monkeypatch.setattr(fcntl, "flock", unsupported)
+        (tmp_path / ".file.01234567.tmp").touch()
+        write_atomically(tmp_path / "file", b"new")
+        assert {path.name for path in tmp_path.iterdir()} == {"file", ".file.01234567.tmp"}
+
+    def test_a_kill_before_any_line_leaves_the_old_file_or_the_new(self, tmp_path: Path) -> None:
+        target, old, new = tmp_path / "file", b"old" * 50_000, b"new" * 100_000
+        targets, leavings = [], 0
+        for line in range(1, 1000):
+            target.write_bytes(old)
+            command = [sys.executable, "-c", KILLED, str(target), str(line)]
+            done = subprocess.run(command, check=False)
+            targets.append(target.read_bytes())
+            leavings += len(list(tmp_path.iterdir())) - 1
+            write_atomically(target, old)
+            assert [path.name for path in tmp_path.iterdir()] == ["file"]
+            if done.returncode != -signal.SIGKILL:
+                break
+        assert done.returncode == 0
+        assert len(targets) > 30
+        assert targets == sorted(targets, reverse=True)  # old, until a line from which on it is new
+        assert set(targets) == {old, new}
+        assert leavings > 5
+
+
+def test_one_process_at_a_time_gives_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Path.replace
+
+    def replace_in_a_locked_folder(temporary: Path, target: Path) -> None:
+        folder = os.open(tmp_path, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(folder)
+        replace(temporary, target)
+
+    monkeypatch.setattr(Path, "replace", replace_in_a_locked_folder)
+    write_together({tmp_path / "a": b"1", tmp_path / "b": b"2"})
+    assert (tmp_path / "b").read_bytes() == b"2"
+
+
+def test_of_several_writers_one_wins(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WRITER]
+    writers = [subprocess.Popen([*command, letter], cwd=tmp_path) for letter in "abcdefgh"]
+    assert [writer.wait() for writer in writers] == [0] * 8
+    first, second = ((tmp_path / name).read_bytes() for name in "ab")
+    assert first == second
+    assert len(first) == 300_000
+    assert len(set(first)) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}

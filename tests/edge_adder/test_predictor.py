@@ -18,10 +18,8 @@ from edge_adder import (
     ContractError,
     EdgeAdder,
     EdgeAdderError,
-    FileAccessError,
     ImageError,
     InputError,
-    ModelError,
     Prediction,
     predictor,
     prepare_image,
@@ -582,34 +580,6 @@ class TestLoading:
         one, other = (a.run(vectors["image"], vectors["number"]) for a in (adder, two))
         assert np.abs(one.digit - other.digit).max() < 1e-4
 
-    @pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x08" * 500])
-    def test_what_is_no_model_is_refused(self, tmp_path: Path, content: bytes) -> None:
-        path = tmp_path / "model.onnx"
-        path.write_bytes(content)
-        with pytest.raises(ModelError, match=r"model\.onnx") as caught:
-            EdgeAdder(path)
-        assert "\n" not in str(caught.value)
-
-    def test_half_a_model_is_refused(self, adder: EdgeAdder) -> None:
-        with pytest.raises(ModelError):
-            EdgeAdder(adder.model_bytes[: len(adder.model_bytes) // 2])
-
-    def test_a_missing_model_says_how_to_make_one(self, tmp_path: Path) -> None:
-        with pytest.raises(ModelError, match=r"no model .*: make one with `edge-adder export`"):
-            EdgeAdder(tmp_path / "model.onnx")
-        with pytest.raises(ModelError, match="is a folder"):
-            EdgeAdder(tmp_path)
-
-    def test_a_model_that_cannot_be_read(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def deny(_: Path) -> bytes:
-            raise PermissionError(13, "Permission denied")
-
-        monkeypatch.setattr(Path, "read_bytes", deny)
-        with pytest.raises(FileAccessError, match="Permission denied"):
-            EdgeAdder(tmp_path / "model.onnx")
-
 
 class TestContractInTheFile:
     """Bytes of the same length are swapped, so that the file stays a valid one."""
@@ -622,6 +592,8 @@ class TestContractInTheFile:
             (b'{"version": 1', b'{"version": 2', "contract.version: expected 1, got 2"),
             (b"log-probability of each digit", b"the probability of each digit", "meaning"),
             (b"edge_adder.contract", b"edge_adder.kontrakt", "has no 'edge_adder.contract' in"),
+            (b"edge_adder.prov", b"edge_adder.brow", "has no 'edge_adder.provenance' in"),
+            (b"handwritten", b"handwr\xfftten", "metadata is not UTF-8"),
             (b'{"version": 1', b'{"version"; 1', "metadata is not JSON"),
         ],
     )

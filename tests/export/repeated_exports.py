@@ -1,0 +1,152 @@
+"""Exports that are killed, or run at once: a process of its own, from which each export is forked.
+
+python repeated_exports.py KILLS TOGETHER  →  a line of JSON: what was counted.
+
+Two checkpoints are exported in turn to the same name, so that old and new differ. Half of the kills
+come at any moment of an export, half while it writes, which is a small part of it. The networks are
+traced once, before: that takes seconds, and writes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import torch
+
+from export import checkpoint as checkpoints
+from export import to_onnx
+from export.checkpoint import Checkpoint
+
+Content = tuple[bytes | None, bytes | None]
+
+to_onnx.GATE_IMAGES = 20  # of which the gate takes a second
+WRITE = to_onnx.write_together
+
+
+def begin(checkpoint: Checkpoint, out: Path, *, wait: int | None = None) -> tuple[int, int]:
+    """Fork an export; its process and a pipe with ``w`` when it begins to write, ``d`` when done.
+
+    With `wait`, the export waits for a byte in that pipe before it writes.
+    """
+    reader, writer = os.pipe()
+    process = os.fork()
+    if process:
+        os.close(writer)
+        return process, reader
+    code = 1
+    try:
+
+        def write(files: dict[Path, bytes]) -> None:
+            os.write(writer, b"w")
+            if wait is not None:
+                os.read(wait, 1)
+            WRITE(files)
+            os.write(writer, b"d")
+
+        to_onnx.write_together = write
+        to_onnx.export(checkpoint, out)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def ended(process: int, reader: int) -> int:
+    """The exit code of an export."""
+    os.close(reader)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def content(out: Path) -> Content:
+    """The model and its vectors; None for a file that is not there."""
+    files = out, out.with_name("model.parity.npz")
+    model, vectors = (path.read_bytes() if path.exists() else None for path in files)
+    return model, vectors
+
+
+def alone(checkpoint: Checkpoint, out: Path) -> tuple[Content, float, float]:
+    """What an export writes, and the seconds until it begins to write and from then to its end."""
+    began = time.perf_counter()
+    process, reader = begin(checkpoint, out)
+    os.read(reader, 1)
+    wrote = time.perf_counter()
+    os.read(reader, 1)
+    done = time.perf_counter()
+    if ended(process, reader):
+        raise SystemExit("an export failed that nobody disturbed")
+    return content(out), wrote - began, done - wrote
+
+
+def leavings(out: Path) -> int:
+    return len(list(out.parent.glob(".*.tmp")))
+
+
+def killed(both: list[Checkpoint], out: Path, count: int) -> dict[str, object]:
+    """Kill exports; count where the kill came, and what was then under the name."""
+    after, until_writing, writing = zip(*(alone(each, out) for each in both), strict=True)
+    random_ = random.Random(0)  # noqa: S311  to be repeated, not to be secret
+    when: Counter[str] = Counter()
+    left: Counter[str] = Counter()
+    most = 0
+    for index in range(count):
+        before = content(out)
+        chosen = int(before[0] == after[0][0])  # the one whose model is not there
+        process, reader = begin(both[chosen], out)
+        if index % 4 < 2:
+            time.sleep(random_.uniform(0, until_writing[0] + writing[0]))
+        else:
+            os.read(reader, 1)
+            time.sleep(random_.uniform(0, 1.2 * writing[0]))
+        os.kill(process, signal.SIGKILL)
+        said = os.read(reader, 2).decode() if index % 4 < 2 else "w" + os.read(reader, 1).decode()
+        when[{"": "before writing", "w": "while writing", "wd": "after writing"}[said]] += 1
+        ended(process, reader)
+        most = max(most, leavings(out))
+        when["leavings"] += leavings(out) > 0
+        found = zip(("model", "vectors"), content(out), before, after[chosen], strict=True)
+        for name, now, old, new in found:
+            left[f"{name} {'old' if now == old else 'new' if now == new else 'damaged'}"] += 1
+    alone(both[0], out)
+    files = sorted(path.name for path in out.parent.iterdir())
+    return {"moments": when, "left": left, "most_leavings": most, "files": files}
+
+
+def together(both: list[Checkpoint], out: Path, count: int) -> dict[str, object]:
+    """Let exports write at once; their exit codes, and whose files are there in the end."""
+    expected = [alone(each, out)[0] for each in both]
+    gate, opener = os.pipe()
+    running = [begin(both[index % 2], out, wait=gate) for index in range(count)]
+    for _, reader in running:
+        os.read(reader, 1)
+    os.write(opener, bytes(count))
+    codes = [ended(process, reader) for process, reader in running]
+    files = sorted(path.name for path in out.parent.iterdir())
+    return {"codes": codes, "winners": expected.count(content(out)), "files": files}
+
+
+def main(kills: int, at_once: int) -> None:
+    first = checkpoints.load(checkpoints.committed("edge"))
+    second = dataclasses.replace(first, weights=dict(first.weights))
+    name = next(name for name in second.weights if name.endswith("bias"))
+    second.weights[name] = second.weights[name] + 0.01
+    both = [first, second]
+    torch.set_num_threads(1)  # a fork takes no others with it
+    made = {each.sha256: to_onnx.to_onnx(each.build(), each) for each in both}
+    to_onnx.to_onnx = lambda _, checkpoint, **__: made[checkpoint.sha256]
+    counted = {}
+    for action, count in ((killed, kills), (together, at_once)):
+        with tempfile.TemporaryDirectory() as folder:
+            counted[action.__name__] = action(both, Path(folder) / "model.onnx", count)
+    print(json.dumps(counted))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
