@@ -91,9 +91,9 @@ _loaded: dict[str, ImageFont.FreeTypeFont] = {}
 
 
 def _several(generator: Generator) -> Ink:
-    """Two or three digits beside each other, or two that overlap."""
+    """Two or three digits beside each other, or two that touch."""
     count = 2 if generator.random() < 0.7 else 3
-    apart = generator.uniform(0.35, 0.75)
+    apart = generator.uniform(0.5, 0.8)
     canvas = np.zeros((_SIDE * 2, _SIDE * 4), np.uint8)
     for index in range(count):
         digit = draw_digit(int(generator.integers(10)), generator, side=_SIDE)
@@ -105,9 +105,9 @@ def _several(generator: Generator) -> Ink:
 
 
 def _scribble(generator: Generator) -> Ink:
-    """One to four strokes from anywhere to anywhere, straight or bent."""
+    """Three to five strokes from anywhere to anywhere, straight or bent."""
     strokes = []
-    for _ in range(int(generator.integers(1, 5))):
+    for _ in range(int(generator.integers(2, 6))):
         kind = generator.random()
         if kind < 0.4:
             points = generator.random((int(generator.integers(3, 7)), 2))
@@ -127,8 +127,8 @@ def _scribble(generator: Generator) -> Ink:
             steps = generator.normal(0, 1, (40, 2)).cumsum(axis=0)
             steps = np.stack([np.convolve(each, np.ones(6) / 6, "valid") for each in steps.T], 1)
             strokes.append([(float(x), float(y)) for x, y in steps / 8])
-    if len(strokes) == 1:  # a bow or a few straight lines may be a digit
-        strokes.append([(float(x), float(y)) for x, y in generator.random((5, 2))])
+    if len(strokes) == 2:  # which may be a digit
+        strokes.append([(float(x), float(y)) for x, y in generator.random((6, 2))])
     return draw_strokes(strokes, generator, side=_SIDE)
 
 

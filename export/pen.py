@@ -46,7 +46,7 @@ def draw_strokes(
     Returns:
         uint8 (side, side); 0 = background, 255 = full ink.
     """
-    slant, turn, widen = generator.normal(0, messiness, 3) * (0.18, 0.06, 0.25)
+    slant, turn, widen = generator.normal(0, messiness, 3) * (0.15, 0.06, 0.16)
     pen = side * (0.085 + messiness * generator.uniform(-0.025, 0.03))
     width, height = 0.62 * math.exp(widen), 1.0
     written = []

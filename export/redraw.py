@@ -48,7 +48,7 @@ class Redrawing:
 
     rotation_degrees: float = 14.0
     shear: float = 0.25
-    stretch: float = 0.6
+    stretch: float = 0.5
     bend: float = 0.8
     pen: tuple[float, float] = (-0.5, 1.25)
     pixelated: float = 0.35
