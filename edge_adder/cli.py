@@ -121,7 +121,7 @@ def predict(
     ] = 0,
     min_probability: Annotated[
         float | None,
-        typer.Option(metavar="P", help="Below this probability the answer is `unsure`; else 0.5."),
+        typer.Option(metavar="P", help="Below this probability the answer is `unsure`; else 0.6."),
     ] = None,
     max_megapixels: Annotated[
         float | None,

@@ -221,12 +221,13 @@ class TestWhatCannotRun:
         assert "sum of a blank image must be (1, 19) finite numbers, got (2, 19)" in refused(data)
 
     def test_a_run_that_fails(
-        self, adder: EdgeAdder, refused: Refused, data: bytes, monkeypatch: pytest.MonkeyPatch
+        self, refused: Refused, data: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(*_: object) -> None:
             raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL : Non-zero status")
 
         monkeypatch.setattr(ort.InferenceSession, "run", fail)
+        adder = EdgeAdder()
         says = f"onnxruntime {ort.__version__} on cpu cannot run {{}}: Non-zero status"
         assert refused(data) == says.format("bytes")
         image = np.full((28, 28), 9, np.uint8)

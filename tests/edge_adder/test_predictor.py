@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from edge_adder import (
     ContractError,
@@ -337,7 +337,9 @@ class TestWorkers:
 
     def test_an_abandoned_run_leaves_no_thread(self, adder: EdgeAdder, tmp_path: Path) -> None:
         large = tmp_path / "large.png"
-        Image.effect_noise((400, 400), 90).save(large)
+        noisy = Image.effect_noise((400, 400), 20)
+        ImageDraw.Draw(noisy).line([(120, 100), (280, 100), (180, 300)], fill=0, width=24)
+        noisy.save(large)
         assert large.stat().st_size > LARGE_FILE_BYTES
         before = threading.active_count()
         answers = adder.predict_many([large] * 50, 1, batch_size=2, workers=3)

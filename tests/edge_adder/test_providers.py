@@ -223,8 +223,9 @@ def test_an_explicit_cuda_lists_cuda_alone_and_forbids_every_fallback(
 
 def test_a_broken_model_is_not_blamed_on_cuda(cuda_build: Callable[[object], None]) -> None:
     cuda_build(ORIGINAL)
+    broken = EdgeAdder().model_bytes.replace(b"LogSoftmax", b"LogSoftmaz")
     with pytest.raises(ModelError, match="cannot load bytes"):
-        EdgeAdder(b"no model", provider="cuda")
+        EdgeAdder(broken, provider="cuda")
 
 
 def test_what_fails_on_cuda_reaches_the_user(
