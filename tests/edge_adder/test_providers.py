@@ -81,7 +81,7 @@ def test_explicit_cuda_forbids_the_fallback(monkeypatch: pytest.MonkeyPatch) -> 
     ort = predictor_module.ort
     seen = {}
 
-    def session(_: bytes, *, sess_options: object, providers: list[str]) -> object:
+    def session(_: bytes, *, sess_options: object, providers: list[str], **__: object) -> object:
         key = "session.disable_cpu_ep_fallback"
         seen["fallback"] = sess_options.get_session_config_entry(key)
         seen["providers"] = providers
