@@ -158,9 +158,10 @@ class TestTheGate:
             calls.append(len(numbers))
             return run(self, images, numbers)
 
+        adder = EdgeAdder(content)
         monkeypatch.setattr(EdgeAdder, "run", counted)
         images, _ = drawn.draw_digits(60)
-        rows = verify.compare(committed.build(), EdgeAdder(content), images, "60 drawn digits")
+        rows = verify.compare(committed.build(), adder, images, "60 drawn digits")
         assert Counter(calls) == {1: 600, 2: 300, 257: 2, 600 - 2 * 257: 1}
         assert [(r.batch, r.output, r.pairs) for r in rows] == [
             (batch, output, 600) for batch in BATCHES for output in ("digit", "sum")
@@ -241,9 +242,10 @@ class TestTheGate:
             outputs.sum[0, 0] = -np.inf
             return outputs
 
+        adder = EdgeAdder(content)
         monkeypatch.setattr(EdgeAdder, "run", broken)
         with pytest.raises(ParityError, match="sum is not finite for 20 drawn digits at batch 1"):
-            to_onnx.gate(committed.build(), EdgeAdder(content), to_onnx.gate_images(None))
+            to_onnx.gate(committed.build(), adder, to_onnx.gate_images(None))
 
 
 @pytest.mark.usefixtures("small_gate")
