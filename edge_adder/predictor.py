@@ -1010,6 +1010,8 @@ def session_options(
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is raised, in one line
+    # Its lock may be held while a process is forked, and the child waits for it to free an answer.
+    options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     options.add_session_config_entry("session.load_model_format", "ONNX")  # not ORT's own format
     return options

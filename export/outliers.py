@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
@@ -82,6 +81,8 @@ def _sign(generator: Generator) -> Ink:
 
 def _font(name: str) -> ImageFont.FreeTypeFont:
     if name not in _loaded:
+        import matplotlib as mpl  # noqa: PLC0415  an export needs no fonts, and nothing it writes
+
         path = Path(mpl.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
         _loaded[name] = ImageFont.truetype(str(path), _SIDE * 2 // 3)
     return _loaded[name]
