@@ -148,10 +148,10 @@ def predict(
     """Read the digit in each image and add NUMBER to it.
 
     Prints `IMAGE: DIGIT + NUMBER = SUM  (PROBABILITY)` for each image in order, with `unsure`
-    before the answer where digit or sum is less probable than --min-probability, as letters and
-    textures are. Exits with 6 where some images could not be read or an answer was unsure, with 2
-    where none could be read. A picture of several digits is refused unless --many is given.
-    Of a file with several frames or pages the first is used, and stderr says so.
+    before the answer where digit or sum is less probable than --min-probability. Exits with 6
+    where some images could not be read or an answer was unsure, with 2 where none could be read.
+    A picture of several digits is refused unless --many is given. Of a file with several frames
+    or pages the first is used, and stderr says so.
     """
     images, number = _split_arguments(arguments or [])
     shown = _Shown(save_input, explain, preview)

@@ -242,6 +242,25 @@ class TestAnyArray:
     def test_colour_and_transparency(self, pixels: np.ndarray, ink: str) -> None:
         self.check(pixels, ink)
 
+    @given(
+        st.sampled_from([(10_000, 1), (1, 10_000), (10_000, 40), (40, 10_000), (3, 3_000)]),
+        st.sampled_from([np.uint8, np.uint16, np.bool_]),
+        st.sampled_from(["noise", "dark on light", "light on dark"]),
+        st.sampled_from(INKS),
+    )
+    @settings(max_examples=100, deadline=None, derandomize=True)
+    def test_long_and_narrow(
+        self, shape: tuple[int, int], dtype: type, kind: str, ink: str
+    ) -> None:
+        highest = 1 if dtype is np.bool_ else np.iinfo(dtype).max
+        if kind == "noise":
+            pixels = np.random.default_rng(0).integers(0, highest, shape, endpoint=True)
+        else:
+            pixels = np.full(shape, highest)
+            pixels[tuple(slice(side // 3, 2 * side // 3 + 1) for side in shape)] = 0
+            pixels = pixels if kind == "dark on light" else highest - pixels
+        self.check(pixels.astype(dtype), ink)
+
     @staticmethod
     def check(pixels: np.ndarray, ink: str) -> None:
         before = pixels.copy()
