@@ -5,6 +5,8 @@ Geometry and ink are not looked at here; see `edge_adder.ink` and `edge_adder.no
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import io
 import os
 from typing import IO, Any, NamedTuple, TypeAlias
@@ -117,6 +119,8 @@ def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) ->
     try:
         if opened.format == "JPEG":
             opened.draft(None, (2 * WORKING_SIDE, 2 * WORKING_SIDE))
+        elif opened.format == "TIFF":
+            _quieten_libtiff()
         if opened.getexif().get(ExifTags.Base.Orientation, 1) != 1:
             ImageOps.exif_transpose(opened, in_place=True)
     except Exception as error:
@@ -316,6 +320,23 @@ def _has_several(image: Image.Image) -> bool:
         return bool(getattr(image, "is_animated", False))
     except Exception:  # noqa: BLE001  Pillow raises nearly anything on a broken second frame
         return False
+
+
+@functools.cache
+def _quieten_libtiff() -> None:
+    """Switch off what libtiff prints to stderr by itself; its errors come through Pillow as well.
+
+    The library is found among those that Pillow has loaded, by ``dlsym``. One that is linked
+    statically, as on Windows, is left as it is.
+    """
+    try:
+        pillow = ctypes.CDLL(Image.core.__file__)  # type: ignore[attr-defined]
+        handlers = (pillow.TIFFSetErrorHandler, pillow.TIFFSetWarningHandler)
+    except (AttributeError, OSError):
+        return
+    for set_handler in handlers:
+        set_handler.argtypes, set_handler.restype = (ctypes.c_void_p,), ctypes.c_void_p
+        set_handler(None)
 
 
 def _one_line(error: Exception) -> str:

@@ -185,6 +185,18 @@ class TestRefused:
             with pytest.raises(ImageError):
                 prepare_image(data[: int(len(data) * part)])
 
+    def test_libtiff_prints_nothing_of_its_own(
+        self, drawing: Image.Image, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        for compression in ("tiff_lzw", "tiff_adobe_deflate"):
+            buffer = io.BytesIO()
+            drawing.save(buffer, "TIFF", compression=compression)
+            data = bytearray(buffer.getvalue())
+            data[40:60] = bytes(20)  # of the pixels, which come first
+            with pytest.raises(ImageError, match="damaged TIFF image"):
+                prepare_image(bytes(data))
+        assert capfd.readouterr().err == ""
+
     def test_a_pil_image_that_is_cut_short_or_closed(self, drawing: Image.Image) -> None:
         data = encode(drawing, "PNG")
         with pytest.raises(ImageError, match="image: damaged PNG image: "):
