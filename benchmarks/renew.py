@@ -22,7 +22,7 @@ from typing import Annotated, Any
 import typer
 from matplotlib.figure import Figure
 
-from benchmarks import unsure
+from benchmarks import conditions, unsure
 from benchmarks.plots import png
 from benchmarks.report import percent, renew_block, spread, table
 from edge_adder import EdgeAdder
@@ -55,7 +55,10 @@ LEAST_PROBABILITY = 0.9
 """Whose coverage is among the figures."""
 
 NUMBER = 5
-"""Is added to each sample in the picture, as in the README."""
+"""Is added to each sample in the pictures, as in the README."""
+
+EXPLAINED = ROOT / "examples" / "nine.jpg"
+"""The sample that ``docs/explain.png`` explains."""
 
 
 def main(
@@ -216,10 +219,20 @@ def make(
         [sys.executable, script, str(NUMBER), "--model", model, "--out", docs / "samples.png"],
         check=True,
     )
+    explain = ["predict", str(EXPLAINED), str(NUMBER), "--model", str(model)]
+    explain += ["--min-probability", "0", "--explain", str(docs / "explain.png")]
+    subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "edge_adder", *explain],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     outliers = {
         each.kind: each.not_answered for each in unsure.measure(EdgeAdder(model), unsure.COUNT)
     }
-    return figures(shipped, exported, found) | {"not_answered": outliers}
+    on_papers = conditions.measure_all(EdgeAdder(model), conditions.COUNT)
+    write_atomically(docs / "conditions.png", conditions.sheet(on_papers, conditions.COUNT))
+    read = {name: each.read / conditions.COUNT for name, each in on_papers.items()}
+    return figures(shipped, exported, found) | {"not_answered": outliers, "conditions": read}
 
 
 def as_pictures(images: LabelledImages, data_dir: Path | None) -> LabelledPictures:
@@ -272,7 +285,8 @@ def figures_table(record: dict[str, Any]) -> str:
     """The block of figures in `DOCUMENTS`, from the record of `renew`."""
     made, runs = record["figures"], record["seeds"]
     test, error, answered = made["test"], made["calibration_error"], made["coverage"]
-    outliers = made["not_answered"]
+    outliers, papers = made["not_answered"], made["conditions"]
+    least = sorted(papers, key=papers.__getitem__)[:3]
     rows = [
         (
             f"test accuracy, {test['pairs']:,} pairs of image and number",
@@ -306,6 +320,12 @@ def figures_table(record: dict[str, Any]) -> str:
             f"{percent(sum(outliers.values()) / len(outliers), 1)}: "
             + ", ".join(f"{kind} {percent(share, 1)}" for kind, share in outliers.items()),
             "`python -m benchmarks.unsure`",
+        ),
+        (
+            f"drawn digits read, {conditions.COUNT} on each of {len(papers)} kinds of paper",
+            f"{percent(sum(papers.values()) / len(papers), 1)}; least: "
+            + ", ".join(f"{name} {percent(papers[name], 0)}" for name in least),
+            "`python -m benchmarks.conditions`",
         ),
         (
             "parameters, before BatchNorm is folded, and multiply-adds",

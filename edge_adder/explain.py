@@ -69,6 +69,7 @@ def describe(told: Preparation) -> str:
     if told.ready:
         return "in MNIST's form: unchanged"
     found = f"{told.ink} ink on {told.paper} paper"
+    found += ", cut from what lies around it" if told.sheet else ""
     if told.channel != "brightness":
         found += f", seen in {told.channel}"
     return f"{found}; strokes {told.stroke_width:.1f} pixels wide of 28"

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from edge_adder.contract import FULL_INK, IMAGE_SIDE
 from edge_adder.decode import MAX_PIXELS, ImageSource, name_of, read_picture
 from edge_adder.errors import ImageError, InputError
-from edge_adder.ink import INKS, Channel, FoundInk, Ink, find_ink, in_reading_order, spread
+from edge_adder.ink import INKS, Channel, FoundInk, Ink, find_ink, in_reading_order
 from edge_adder.normalise import DIGIT_SIDE, box_of, normalise
+from edge_adder.outline import spread
 
 Box = tuple[float, float, float, float]
 
@@ -33,6 +34,7 @@ class Preparation:
         ink: Whether the ink was lighter or darker than its paper.
         channel: What of the colours showed it best.
         paper: ``plain``, or ``uneven``: shadows were taken out.
+        sheet: It lay on something darker, which was left out.
         box: Left, top, right and bottom of the digit's ink, as shares of the picture's width and
             height after EXIF rotation.
         stroke_width: Mean width of the strokes, in pixels of 28×28, before it was changed.
@@ -43,6 +45,7 @@ class Preparation:
     ink: Ink = "light"
     channel: Channel = "brightness"
     paper: str = "plain"
+    sheet: bool = False
     box: Box | None = None
     stroke_width: float | None = None
     of_several: bool = False
@@ -134,6 +137,7 @@ def _prepare(
         ink="dark" if found.dark else "light",
         channel=found.channel,
         paper="plain" if found.plain else "uneven",
+        sheet=found.sheet,
         box=(
             columns.start / width,
             rows.start / height,

@@ -4,12 +4,14 @@ For each reading of the picture, a channel (brightness; where there is colour, r
 two differences) with dark or light ink on plain or uneven paper: `contrast` says how far each pixel
 is from the paper, ruled lines are taken out, and the components that make the digit are chosen. The
 reading whose ink stands out most is taken.
+
+Numbers here that name no source were set on strangers' pictures, by `python -m benchmarks.photos`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -18,6 +20,9 @@ from PIL import Image
 
 from edge_adder.components import Components, find_components
 from edge_adder.normalise import box_of
+from edge_adder.otsu import otsu
+from edge_adder.outline import edge_step
+from edge_adder.sheet import without_table
 
 Ink = Literal["auto", "light", "dark"]
 INKS: tuple[Ink, ...] = ("auto", "light", "dark")
@@ -55,6 +60,9 @@ _LINES = 2
 _MOST_DIGITS = 32
 """Of a picture; more is a texture, and looking at all would take long."""
 
+_FRAMED = 0.3
+"""Least height of what stands in a box, as a share of the box."""
+
 _SHADOW = 0.3
 """Share of the picture's rim from which what seems to be ink may be a shadow."""
 
@@ -74,6 +82,7 @@ class FoundInk:
         channel: Where it was seen.
         plain: Whether the paper is of one brightness.
         clarity: The ink's mean contrast over that of all else.
+        sheet: Whether the paper is a sheet, around which all was left out.
     """
 
     contrast: Contrast
@@ -85,6 +94,7 @@ class FoundInk:
     channel: Channel
     plain: bool
     clarity: float
+    sheet: bool = False
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -94,15 +104,9 @@ class FoundInk:
     @property
     def is_blank(self) -> bool:
         """Whether it is but the grain and the shadows of paper: without contrast nor edges."""
-        return self.clarity < _LEAST_CLARITY and self._step() < _LEAST_STEP * self.full
-
-    def _step(self) -> float:
-        """How far contrast falls at the digit's outline, within a fortieth of the picture."""
-        mask, reach = self.mask, max(1, round(max(self.contrast.shape) / 40))
-        inside, outside = mask & spread(~mask, reach), spread(mask, reach) & ~mask
-        if not outside.any():
-            return 0.0
-        return float(self.contrast[inside].mean() - self.contrast[outside].mean())
+        if self.clarity >= _LEAST_CLARITY:
+            return False
+        return _edge_step(self.contrast, self.mask) < _LEAST_STEP * self.full
 
 
 def find_ink(pixels: NDArray[np.uint8], *, ink: Ink = "auto") -> FoundInk | None:
@@ -115,14 +119,26 @@ def find_ink(pixels: NDArray[np.uint8], *, ink: Ink = "auto") -> FoundInk | None
     Returns:
         None where nothing stands out of the paper.
     """
+    if ink != "light" and min(pixels.shape[:2]) > _SMALL:
+        paper = without_table(pixels)
+        if paper is not None:
+            written = find_ink(paper, ink="dark")
+            return None if written is None else replace(written, sheet=True)
     best: FoundInk | None = None
     for channel, values in _channels(pixels):
         found = _find_in(values, channel, ink)
-        if found is not None and (best is None or found.clarity > best.clarity * _BETTER):
+        if found is not None and (best is None or _stands_out(found, best)):
             best = found
         if best is not None and best.clarity >= _CLEAR:
             break
     return best
+
+
+def _stands_out(found: FoundInk, best: FoundInk) -> bool:
+    """Whether a channel shows ink so much better that it is not but something else, at the rim."""
+    if _border(found.mask).any() and not _border(best.mask).any():
+        return False
+    return found.clarity > best.clarity * _BETTER
 
 
 def _channels(pixels: NDArray[np.uint8]) -> Iterator[tuple[Channel, NDArray[np.float32]]]:
@@ -162,6 +178,7 @@ def _find_in(values: NDArray[np.float32], channel: Channel, ink: Ink) -> FoundIn
             - 0.5 * float(inside.std()) / mean  # ink is of one kind
             - float(_border(mask).mean())
             - max(0.0, float(mask.mean()) - 0.3)
+            + _edge_step(contrast, mask) / mean  # shadows have none
             + prior
         )
         if best is None or score > best[0]:
@@ -241,28 +258,6 @@ def paper_level(values: NDArray[np.float32], dark: bool) -> NDArray[np.float32]:
         level = _windows(level, 1, axis).mean(axis=-1)
     smooth = Image.fromarray(level).resize((columns * tile, rows * tile), Image.Resampling.BILINEAR)
     return np.asarray(smooth)[:height, :width]
-
-
-def otsu(values: NDArray[np.float32]) -> float | None:
-    """The threshold with the greatest variance between what is below and above it.
-
-    Otsu, "A threshold selection method from gray-level histograms", 1979.
-
-    Args:
-        values: Any shape, 0 to 255.
-
-    Returns:
-        None where all are alike.
-    """
-    counts = np.bincount(values.astype(np.uint8).reshape(-1), minlength=256).astype(np.float64)
-    below = np.cumsum(counts)
-    above = below[-1] - below
-    sums = np.cumsum(counts * np.arange(256))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        distance = (sums[-1] - sums) / above - sums / below
-    between = np.where((below > 0) & (above > 0), below * above * distance**2, 0)
-    best = int(between.argmax())
-    return best + 0.5 if between[best] else None
 
 
 def _levels(contrast: Contrast) -> tuple[float, float] | None:
@@ -348,13 +343,14 @@ def choose(
     solid = surely >= np.maximum(1, 0.1 * components.area)
     if not solid.any():
         return ()
+    solid &= ~_frames(components, solid)
     off = np.hypot(
         (components.left + components.right) / width - 1,
         (components.top + components.bottom) / height - 1,
     )
     touches = (components.top <= 1) | (components.left <= 1)
     touches |= (components.bottom >= height - 1) | (components.right >= width - 1)
-    weight = components.total(contrast) * np.where(touches, 0.25, 1)
+    weight = components.total(contrast) * np.where(touches, 0.1, 1)
     weight *= (1 - 0.8 * np.minimum(1, off)) * solid
     longest = np.maximum(components.height, components.width)
     main = int(np.where(longest > 0.08 * max(height, width), weight, weight * 1e-3).argmax())
@@ -370,6 +366,26 @@ def choose(
             free &= ~parts
             digits.append(parts)
     return tuple(digits)
+
+
+def _frames(components: Components, solid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which are boxes around others, as forms have them: bool (components,).
+
+    All of a box is near its sides, and what stands in it is not small, as the dot in a 0 is.
+    """
+    frames = np.zeros(len(components), bool)
+    for index in np.flatnonzero(solid & (components.height > 0.2 * components.shape[0])):
+        top, bottom = components.top[index], components.bottom[index]
+        left, right = components.left[index], components.right[index]
+        within = solid & (components.top > top) & (components.bottom < bottom)
+        within &= (components.left > left) & (components.right < right)
+        if components.height[within].max(initial=0) < _FRAMED * (bottom - top):
+            continue
+        down, along = round((bottom - top) / 8), round((right - left) / 8)
+        alone = np.arange(len(components)) == index
+        inner = components.mask(alone)[top + down : bottom - down, left + along : right - along]
+        frames[index] = np.count_nonzero(inner) < 0.05 * components.area[index]
+    return frames
 
 
 def in_reading_order(found: FoundInk) -> list[NDArray[np.bool_]]:
@@ -431,16 +447,8 @@ def _near(components: Components, kept: NDArray[np.bool_], longest: np.int64) ->
     return near
 
 
-def spread(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """A mask and its neighbours up to `reach` steps up, down, left or right."""
-    for _ in range(reach):
-        wider = mask.copy()
-        wider[1:] |= mask[:-1]
-        wider[:-1] |= mask[1:]
-        wider[:, 1:] |= mask[:, :-1]
-        wider[:, :-1] |= mask[:, 1:]
-        mask = wider
-    return mask
+def _edge_step(contrast: Contrast, mask: NDArray[np.bool_]) -> float:
+    return edge_step(contrast, mask, max(1, round(max(contrast.shape) / 40)))
 
 
 def _border(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -73,6 +73,7 @@ class TestPredict:
                 "ink": "light",
                 "channel": "brightness",
                 "paper": "plain",
+                "sheet": False,
                 "box": None,
                 "stroke_width": None,
                 "of_several": False,

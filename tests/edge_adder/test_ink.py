@@ -10,10 +10,10 @@ from edge_adder.ink import (
     MIN_CONTRAST,
     find_ink,
     in_reading_order,
-    otsu,
     paper_level,
     without_lines,
 )
+from edge_adder.otsu import otsu
 
 SIDE = 160
 
@@ -276,3 +276,37 @@ class TestBlank:
         found = find_ink(np.asarray(blurred.resize((SIDE, SIDE), Image.Resampling.BICUBIC)))
         assert found is not None
         assert not found.is_blank
+
+
+class TestWhatIsNotTheDigit:
+    def test_a_box_around_it(self) -> None:
+        pixels = Image.fromarray(written(0.9))
+        ImageDraw.Draw(pixels).rectangle((25, 20, 135, 145), outline=20, width=4)
+        found = find_ink(np.asarray(pixels))
+        assert found is not None
+        assert agreement(found.mask) > 0.8
+
+    def test_the_dot_in_a_0_makes_no_box_of_it(self) -> None:
+        pixels = Image.new("L", (SIDE, SIDE), 230)
+        draw = ImageDraw.Draw(pixels)
+        draw.rounded_rectangle((50, 30, 110, 130), 25, outline=30, width=8)
+        draw.rectangle((76, 74, 84, 86), fill=30)
+        found = find_ink(np.asarray(pixels))
+        assert found is not None
+        rows, columns = np.nonzero(found.mask)
+        assert (rows.min(), rows.max()) == (30, 130)
+        assert (columns.min(), columns.max()) == (50, 110)
+
+    def test_a_thumb_that_shows_best_in_another_channel(self) -> None:
+        pixels = Image.fromarray(written(0.9)).convert("RGB")
+        ImageDraw.Draw(pixels).ellipse((-30, 110, 35, 190), (205, 150, 120))
+        found = find_ink(np.asarray(pixels))
+        assert found is not None
+        assert agreement(found.mask) > 0.8
+
+    def test_a_soft_shadow_with_more_contrast(self) -> None:
+        paper = np.broadcast_to(np.linspace(0.5, 0.95, SIDE), (SIDE, SIDE))
+        found = find_ink(written(paper, ink=0.8))
+        assert found is not None
+        assert found.dark
+        assert agreement(found.mask) > 0.6

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from edge_adder.image import are_ready
 from export import outliers
@@ -38,8 +41,16 @@ def test_each_kind_has_ink(kind: object) -> None:
     assert min(drawn.shape) >= 1
 
 
-def test_filled_shapes_are_not_narrow_as_a_1_is() -> None:
+@pytest.mark.parametrize("kind", [outliers._blob, outliers._scribble])
+def test_what_might_be_a_1_is_not_drawn(kind: Callable[[np.random.Generator], object]) -> None:
     generator = np.random.default_rng(0)
     for _ in range(60):
-        high, wide = outliers._drawn(outliers._blob, generator).shape
-        assert min(high, wide) >= 0.45 * max(high, wide)
+        assert outliers.slenderness(outliers._drawn(kind, generator)) >= 0.5  # type: ignore[arg-type]
+
+
+def test_slenderness_is_width_over_length() -> None:
+    bar = np.zeros((60, 60), np.uint8)
+    bar[10:50, 25:35] = 255
+    assert outliers.slenderness(bar) == pytest.approx(10 / 40, rel=0.02)
+    diagonal = np.asarray(Image.fromarray(bar).rotate(30))
+    assert outliers.slenderness(diagonal) == pytest.approx(10 / 40, rel=0.05)

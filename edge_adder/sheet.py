@@ -1,0 +1,113 @@
+"""A sheet of paper that lies on something darker: what is around it is left out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from edge_adder.components import Components, find_components
+from edge_adder.otsu import otsu
+from edge_adder.outline import edge_step
+
+_LEAST_SHARE = 0.15
+"""Of the picture, that a sheet takes up at least."""
+
+_MOST_WRITTEN = 0.3
+"""Of the sheet, that is ink at most: more is a bold digit, light on dark, with a hole."""
+
+_LEAST_FILLED = 0.75
+"""Of the smallest box around a sheet, that it fills; less than 1 as it is seen from the side."""
+
+_LEAST_HEIGHT = 0.15
+"""Of the side of a square sheet, that something written on it is high or wide."""
+
+_STROKES, _RECTANGLE = 0.6, 0.86
+"""What strokes fill of the box around them at most, and what a sheet fills of its own where they
+fill more, as a 1 does. A bold 0, with a hole as slender, is an ellipse and fills π/4 of its box."""
+
+_MOST_BETWEEN = 0.08
+"""Share of the picture whose brightness is halfway between sheet and table."""
+
+_LEAST_STEP = 0.6
+"""Of the difference between the two, that lies within two pixels of the edge."""
+
+_RIM = 0.02
+"""Of the picture, that is left out along the edge of the sheet, where it casts a shadow."""
+
+
+def without_table(pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """Continue a sheet of paper over all that lies around it.
+
+    Args:
+        pixels: uint8 (height, width), or (height, width, 3) for colour.
+
+    Returns:
+        The same shape, a copy; None where no sheet with something written on it was found.
+    """
+    grey = pixels if pixels.ndim == 2 else np.asarray(Image.fromarray(pixels).convert("L"))
+    threshold = otsu(grey)
+    if threshold is None:
+        return None
+    light = np.greater(grey, threshold)
+    if light[[0, -1]].mean() + light[:, [0, -1]].mean() > 1:
+        return None  # the paper goes to the edges of the picture
+    parts = find_components(light)
+    sheet = parts.mask(np.arange(len(parts)) == parts.area.argmax())
+    rows = np.flatnonzero(sheet.any(axis=1))
+    first = sheet.argmax(axis=1)
+    last = sheet.shape[1] - 1 - sheet[:, ::-1].argmax(axis=1)
+    column = np.arange(sheet.shape[1])
+    whole = sheet.any(axis=1)[:, None] & (column >= first[:, None]) & (column <= last[:, None])
+    if not _is_sheet(sheet, whole) or not _has_edge(grey, whole, threshold):
+        return None
+    rim = round(_RIM * max(sheet.shape))
+    inside = np.clip(np.arange(len(sheet)), rows[0] + rim, max(rows[0] + rim, rows[-1] - rim))
+    left = first[inside] + rim
+    nearest = np.clip(column, left[:, None], np.maximum(left, last[inside] - rim)[:, None])
+    return pixels[inside[:, None], np.minimum(nearest, len(column) - 1)]
+
+
+def _is_sheet(sheet: NDArray[np.bool_], whole: NDArray[np.bool_]) -> bool:
+    """Whether a light part of a picture, and the same without holes, is paper with ink on it."""
+    area = np.count_nonzero(whole)
+    if area < _LEAST_SHARE * whole.size or np.count_nonzero(sheet) < (1 - _MOST_WRITTEN) * area:
+        return False
+    filled = area / _least_box(whole)
+    if filled < _LEAST_FILLED:
+        return False
+    holes = find_components(whole & ~sheet)
+    if not len(holes):
+        return False
+    largest = int(_longest(holes).argmax())
+    if _longest(holes)[largest] < _LEAST_HEIGHT * math.sqrt(area):
+        return False
+    strokes = holes.area[largest] / (holes.height[largest] * holes.width[largest])
+    return bool(strokes <= _STROKES or filled >= _RECTANGLE)
+
+
+def _has_edge(grey: NDArray[np.uint8], whole: NDArray[np.bool_], threshold: float) -> bool:
+    """Whether brightness falls at once where a sheet ends, and not bit by bit as in a shadow."""
+    light = grey > threshold
+    sheet, table = float(np.median(grey[light])), float(np.median(grey[~light]))
+    gap = sheet - table
+    if np.mean(np.abs(grey - (sheet + table) / 2) < gap / 8) > _MOST_BETWEEN:
+        return False
+    return edge_step(grey, whole, 2) >= _LEAST_STEP * gap
+
+
+def _least_box(whole: NDArray[np.bool_]) -> float:
+    """Area of the smallest box around a shape, upright or turned in steps of 5 degrees."""
+    rows = np.flatnonzero(whole.any(axis=1))
+    first = whole[rows].argmax(axis=1)
+    last = whole.shape[1] - 1 - whole[rows, ::-1].argmax(axis=1)
+    x, y = np.concatenate([first, last]), np.concatenate([rows, rows])
+    turns = np.radians(np.arange(0, 90, 5))[:, None]
+    along, across = np.cos(turns) * x + np.sin(turns) * y, np.cos(turns) * y - np.sin(turns) * x
+    return float(((np.ptp(along, axis=1) + 1) * (np.ptp(across, axis=1) + 1)).min())
+
+
+def _longest(parts: Components) -> NDArray[np.int64]:
+    return np.maximum(parts.height, parts.width)
