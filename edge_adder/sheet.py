@@ -51,16 +51,17 @@ def without_table(pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     threshold = otsu(grey)
     if threshold is None:
         return None
-    light = np.greater(grey, threshold)
+    light = grey > threshold
     if light[[0, -1]].mean() + light[:, [0, -1]].mean() > 1:
         return None  # the paper goes to the edges of the picture
     parts = find_components(light)
     sheet = parts.mask(np.arange(len(parts)) == parts.area.argmax())
-    rows = np.flatnonzero(sheet.any(axis=1))
+    filled: NDArray[np.bool_] = sheet.any(axis=1)
+    rows = np.flatnonzero(filled)
     first = sheet.argmax(axis=1)
     last = sheet.shape[1] - 1 - sheet[:, ::-1].argmax(axis=1)
     column = np.arange(sheet.shape[1])
-    whole = sheet.any(axis=1)[:, None] & (column >= first[:, None]) & (column <= last[:, None])
+    whole = filled[:, None] & (column >= first[:, None]) & (column <= last[:, None])
     if not _is_sheet(sheet, whole) or not _has_edge(grey, whole, threshold):
         return None
     rim = round(_RIM * max(sheet.shape))
