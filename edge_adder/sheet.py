@@ -56,19 +56,24 @@ def without_table(pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
         return None  # the paper goes to the edges of the picture
     parts = find_components(light)
     sheet = parts.mask(np.arange(len(parts)) == parts.area.argmax())
-    filled: NDArray[np.bool_] = sheet.any(axis=1)
-    rows = np.flatnonzero(filled)
-    first = sheet.argmax(axis=1)
-    last = sheet.shape[1] - 1 - sheet[:, ::-1].argmax(axis=1)
-    column = np.arange(sheet.shape[1])
-    whole = filled[:, None] & (column >= first[:, None]) & (column <= last[:, None])
+    top, first, last = _extents(sheet)
+    bottom, column = top + len(first), np.arange(sheet.shape[1])
+    whole = np.zeros_like(sheet)
+    whole[top:bottom] = (column >= first[:, None]) & (column <= last[:, None])
     if not _is_sheet(sheet, whole) or not _has_edge(grey, whole, threshold):
         return None
     rim = round(_RIM * max(sheet.shape))
-    inside = np.clip(np.arange(len(sheet)), rows[0] + rim, max(rows[0] + rim, rows[-1] - rim))
-    left = first[inside] + rim
-    nearest = np.clip(column, left[:, None], np.maximum(left, last[inside] - rim)[:, None])
-    return pixels[inside[:, None], np.minimum(nearest, len(column) - 1)]
+    row = np.clip(np.arange(len(sheet)), top + rim, bottom - 1 - rim)
+    left = np.minimum(first[row - top] + rim, column[-1])
+    right = np.maximum(left, last[row - top] - rim)
+    return pixels[row[:, None], np.clip(column, left[:, None], right[:, None])]
+
+
+def _extents(part: NDArray[np.bool_]) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
+    """The top row of a connected part, and the first and last column of each row from there."""
+    rows = np.flatnonzero(np.count_nonzero(part, axis=1))
+    part = part[rows]
+    return int(rows[0]), part.argmax(axis=1), part.shape[1] - 1 - part[:, ::-1].argmax(axis=1)
 
 
 def _is_sheet(sheet: NDArray[np.bool_], whole: NDArray[np.bool_]) -> bool:
@@ -101,9 +106,8 @@ def _has_edge(grey: NDArray[np.uint8], whole: NDArray[np.bool_], threshold: floa
 
 def _least_box(whole: NDArray[np.bool_]) -> float:
     """Area of the smallest box around a shape, upright or turned in steps of 5 degrees."""
-    rows = np.flatnonzero(whole.any(axis=1))
-    first = whole[rows].argmax(axis=1)
-    last = whole.shape[1] - 1 - whole[rows, ::-1].argmax(axis=1)
+    top, first, last = _extents(whole)
+    rows = np.arange(top, top + len(first))
     x, y = np.concatenate([first, last]), np.concatenate([rows, rows])
     turns = np.radians(np.arange(0, 90, 5))[:, None]
     along, across = np.cos(turns) * x + np.sin(turns) * y, np.cos(turns) * y - np.sin(turns) * x

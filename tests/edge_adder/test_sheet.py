@@ -40,6 +40,12 @@ def test_paper_goes_on_where_the_table_was(
     assert (found[[0, -1]] == paper).all()
 
 
+def test_a_light_line_from_the_sheet_along_the_edge_of_the_picture() -> None:
+    pixels = scene([(40, 30), (WIDTH, 30), (WIDTH, 135), (35, 130)]).copy()
+    pixels[10:40, -1] = 230
+    assert without_table(pixels) is not None
+
+
 def test_colours_stay() -> None:
     grey = scene(UPRIGHT)
     pixels = np.stack([grey, grey // 2 + 100, grey], axis=2)
