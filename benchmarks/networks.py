@@ -151,7 +151,8 @@ def _how_it_was_measured(measured: dict[str, Any]) -> str:
     return (
         "digit, sum: accuracy over 10,000 test images × 10 numbers. p50: of "
         f"{measured['calls']:,} calls of raw `session.run`, batch 1, one thread, all in one run; "
-        f"floor: the same of an identity graph, {measured['floor_us']} µs. Largest difference "
+        f"floor: the same of an identity graph, {measured['floor_us']} µs; × floor: the median "
+        "over all turns of the ratio within a turn, so not quite the quotient. Largest difference "
         "from PyTorch in nats, and changed answers: of "
         f"{' or '.join(f'{count:,}' for count in pairs)} pairs, at batches of 1, 2 and 257. "
         f"{machine['cpu']}, {machine['allowed_cores']} shared cores, {machine['python']}, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,29 @@ def bounds_table(results: dict[str, Any]) -> str:
         for b in bounds(results)
     ]
     return table(("ratio", "measured", "bound", "verdict"), rows)
+
+
+def readme_block(results: dict[str, Any]) -> str:
+    """What the README says of a suite: the bounds, and a few absolute figures with the machine."""
+    found = results["bench"]
+    calls, cold, machine = found["latency"]["calls"], found["cold_start"], found["environment"]
+    versions = ", ".join(f"{name} {of}" for name, of in machine["packages"].items())
+    absolute = (
+        f"In the same run, batch 1, {plural(found['threads'], 'thread')}: `predict` takes "
+        f"{calls['predict_array']['p50']:.0f} µs for an array and "
+        f"{calls['predict_png']['p50']:.0f} µs for a PNG file's bytes, a new process "
+        f"{cold['process']:.0f} ms until its first answer is printed, with "
+        f"{cold['peak_memory_bytes'] / 1e6:.0f} MB of memory; `predict_many` reads "
+        f"{found['throughput']['default']['images_per_second']:,.0f} arrays a second. "
+        f"{machine['cpu']}, {plural(machine['cores'], 'shared core')}, {machine['system']}, "
+        f"{machine['python']}, {versions}."
+    )
+    return f"{bounds_table(results)}\n\n{textwrap.fill(absolute, 102)}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Such as ``1 thread`` and ``2 threads``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def renew_block(document: Path, name: str, content: str) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import files, graph, parity_matrix, peers, plots, scenarios, startup, untrained
-from benchmarks.report import bounds_table, render, renew_block
+from benchmarks.report import readme_block, render, renew_block
 from edge_adder import EdgeAdder
 from edge_adder import bench as device
 from edge_adder.contract import IMAGE
@@ -112,7 +112,7 @@ def publish(out: Path) -> None:
         write_atomically(folder / name, (out / name).read_bytes())
     results = json.loads((out / "results.json").read_text())
     write_atomically(RESULTS_MD, render(results, pictures="results/").encode())
-    renew_block(README, "bounds", bounds_table(results))
+    renew_block(README, "bounds", readme_block(results))
 
 
 def _version(name: str) -> str | None:

@@ -47,7 +47,7 @@ app = typer.Typer(
 
 ModelOption = Annotated[
     Path | None,
-    typer.Option("--model", metavar="FILE", help="The ONNX file; else the bundled one."),
+    typer.Option("--model", metavar="FILE", help="The ONNX file (default: the bundled one)."),
 ]
 ProviderOption = Annotated[
     str,
@@ -99,6 +99,7 @@ def root(
 
 @app.command(epilog="Example: edge-adder predict examples/seven.png examples/five.jpg 5 --top 3")
 def predict(
+    context: typer.Context,
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
@@ -121,11 +122,11 @@ def predict(
     ] = 0,
     min_probability: Annotated[
         float | None,
-        typer.Option(metavar="P", help="Below this probability the answer is `unsure`; else 0.6."),
+        typer.Option(metavar="P", help="Below it the answer is `unsure` (default: 0.6)."),
     ] = None,
     max_megapixels: Annotated[
         float | None,
-        typer.Option(metavar="M", help="Largest picture that is decoded, up to 89; else 50."),
+        typer.Option(metavar="M", help="Largest picture that is decoded, up to 89 (default: 50)."),
     ] = None,
     many: Annotated[
         bool, typer.Option("--many", help="Read every digit in a picture, in the order of reading.")
@@ -136,7 +137,7 @@ def predict(
     ] = None,
     explain: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="Draw picture, found ink, input and both outputs."),
+        typer.Option(metavar="FILE.png", help="Draw picture, found ink, input, both outputs."),
     ] = None,
     preview: Annotated[
         bool, typer.Option("--preview", help="Print what the network saw, in blocks.")
@@ -147,8 +148,9 @@ def predict(
 ) -> int:
     """Read the digit in each image and add NUMBER to it.
 
-    Prints `IMAGE: DIGIT + NUMBER = SUM  (PROBABILITY)` for each image in order, with `unsure`
-    before the answer where digit or sum is less probable than --min-probability. Exits with 6
+    Prints `IMAGE: DIGIT + NUMBER = SUM  (PROBABILITY)` for each image in order, and
+    `IMAGE: unsure  (DIGIT + NUMBER = SUM with PROBABILITY)` where digit or sum is less probable
+    than --min-probability. Exits with 6
     where some images could not be read or an answer was unsure, with 2 where none could be read.
     A picture of several digits is refused unless --many is given. Of a file with several frames
     or pages the first is used, and stderr says so.
@@ -173,9 +175,7 @@ def predict(
     for image, outcome in zip(images, _answers(adder, sources, asked), strict=True):
         if isinstance(outcome, EdgeAdderError):
             failures.append(outcome)
-            _say(f"error: {outcome}")
-            if json_lines:
-                _print_json({"image": image, "error": str(outcome)})
+            _tell_failure(image, outcome, json_lines=json_lines, debug=bool(context.obj))
             continue
         if outcome[0].preparation.of_several:
             _say(f"{image}: has several frames or pages, the first was used")
@@ -197,7 +197,7 @@ def predict(
 def info(
     model: Annotated[
         Path | None,
-        typer.Argument(metavar="[MODEL]", help="The ONNX file; else the bundled one."),
+        typer.Argument(metavar="[MODEL]", help="The ONNX file (default: the bundled one)."),
     ] = None,
     provider: ProviderOption = "cpu",
     threads: ThreadsOption = 1,
@@ -227,7 +227,7 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder with IDX files, or with pictures named by label; else EDGE_ADDER_DATA.",
+            help="Folder with IDX files or pictures named by label (default: EDGE_ADDER_DATA).",
         ),
     ] = None,
     provider: ProviderOption = "cpu",
@@ -433,7 +433,7 @@ def train(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder with MNIST/raw; else EDGE_ADDER_DATA, else a download into the cache.",
+            help="Folder with MNIST/raw (default: EDGE_ADDER_DATA, or a download into the cache).",
         ),
     ] = None,
     out: Annotated[
@@ -473,7 +473,7 @@ def train(
 def export(
     checkpoint: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="What to export; else the network's committed one."),
+        typer.Option(metavar="FILE", help="What to export (default: the network's committed one)."),
     ] = None,
     network: Annotated[
         str | None, typer.Option(metavar="NAME", help="The network.  [default: edge]")
@@ -521,7 +521,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         with _only(arguments[0]):
-            code = app(args=arguments, prog_name="edge-adder", standalone_mode=False)
+            code = app(args=arguments, prog_name="edge-adder", standalone_mode=False, obj=debug)
         if sys.stdout is not None:
             sys.stdout.flush()  # a full disk shows here, not in a traceback at the end
     except (KeyboardInterrupt, typer.Abort):
@@ -741,6 +741,15 @@ def _compact(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_compact(part)}" for name, part in value.items())
     return str(value)
+
+
+def _tell_failure(image: str, error: EdgeAdderError, *, json_lines: bool, debug: bool) -> None:
+    """Say why an image has no answer."""
+    if debug:
+        traceback.print_exception(error)
+    _say(f"error: {error}")
+    if json_lines:
+        _print_json({"image": image, "error": str(error)})
 
 
 def _print_json(value: object) -> None:

@@ -58,12 +58,12 @@ class Picture(NamedTuple):
 def read_picture(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Pixels of a picture, shrunk to `WORKING_SIDE`; colour only where there is some.
 
-    EXIF rotation is applied. A mostly transparent image is ink alone: it is laid on black or white,
-    whichever contrasts more. Any other with transparent parts is laid on its own median, the colour
-    of the paper.
+    EXIF rotation is applied. A mostly transparent image, or one whose opaque part is of one colour,
+    is ink alone: it is laid on black or white, whichever contrasts more. Any other with transparent
+    parts is laid on its own median, the colour of the paper.
 
     Args:
-        source: The picture. Of several frames the first is used.
+        source: The picture. Of several frames the first is used, of a PIL image its current one.
         max_pixels: Largest image that is decoded, up to `MOST_PIXELS`.
 
     Returns:
@@ -74,7 +74,11 @@ def read_picture(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pictur
         InputError: Of an unknown type or shape, or a limit out of its range.
         FileAccessError: The file exists and cannot be read.
     """
+    if not isinstance(max_pixels, int) or not 1 <= max_pixels <= MOST_PIXELS:
+        raise InputError(f"max_pixels must be 1 to {MOST_PIXELS}, got {max_pixels!r}")
     if isinstance(source, np.ndarray):
+        if type(source) is not np.ndarray:
+            source = np.asarray(source)  # a matrix would stay two-dimensional in all that follows
         if source.ndim == 2 and source.dtype == np.uint8 and source.size:
             return Picture(shrink(source), False)
         return Picture(_pixels(_from_array(source)), False)
@@ -82,10 +86,7 @@ def read_picture(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> Pictur
     if isinstance(source, Image.Image):
         _check_size(source, name, max_pixels)
         several = _has_several(source)
-        try:
-            return Picture(_decoded(ImageOps.exif_transpose(source), name), several)
-        except (OSError, ValueError) as error:  # cut short, or closed
-            raise _damaged(source, name, error) from error
+        return Picture(_decoded(_upright(source, name), name), several)
     image = decode(_read(source, name), name, max_pixels=max_pixels)
     return Picture(_decoded(image, name), _has_several(image))
 
@@ -121,11 +122,9 @@ def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) ->
             opened.draft(None, (2 * WORKING_SIDE, 2 * WORKING_SIDE))
         elif opened.format == "TIFF":
             _quieten_libtiff()
-        if opened.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-            ImageOps.exif_transpose(opened, in_place=True)
     except Exception as error:
         raise _damaged(opened, name, error) from error
-    return opened
+    return _upright(opened, name)
 
 
 def shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -181,7 +180,7 @@ def _read(source: Any, name: str) -> bytes:
             return _read_limited(source)
         except InputError:
             raise
-        except (OSError, ValueError) as error:  # ValueError: it is closed
+        except Exception as error:  # closed, or an archive that ends too early: any type
             raise FileAccessError(f"{name}: cannot be read: {_one_line(error)}") from error
     raise InputError(
         "image must be a path, bytes, a binary file, a PIL image or an array, "
@@ -222,6 +221,16 @@ def name_of(source: object) -> str:
     return os.fspath(name) if isinstance(name, (str, os.PathLike)) else "image"
 
 
+def _upright(image: Image.Image, name: str) -> Image.Image:
+    """The image turned as its EXIF orientation says; itself where that is upright."""
+    try:
+        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image
+        return ImageOps.exif_transpose(image)
+    except Exception as error:
+        raise _damaged(image, name, error) from error
+
+
 def _decoded(image: Image.Image, name: str) -> NDArray[np.uint8]:
     """`_pixels`, which is where Pillow reads them and finds them damaged."""
     if 0 in image.size:
@@ -234,9 +243,11 @@ def _decoded(image: Image.Image, name: str) -> NDArray[np.uint8]:
 
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:
     """As `read_picture`, from any of Pillow's modes."""
+    factor = -(-max(image.size) // WORKING_SIDE)
     if image.mode == "L" and "transparency" not in image.info:
-        whole = np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width)
-        return shrink(whole)
+        if factor > 1:
+            return np.asarray(image.reduce(factor))
+        return np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width)
     if image.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel, single channel
         return shrink(_from_wide(np.asarray(image)))
     if "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBA", "RGBa"):
@@ -245,7 +256,6 @@ def _pixels(image: Image.Image) -> NDArray[np.uint8]:
         image = image.convert("RGB")
     if image.mode == "1":
         return shrink(np.asarray(image.convert("L")))
-    factor = -(-max(image.size) // WORKING_SIDE)
     if factor > 1:
         image = image.reduce(factor)
     pixels = np.asarray(image)
@@ -274,11 +284,14 @@ def _from_array(array: NDArray[Any]) -> Image.Image:
 
 def _from_wide(values: NDArray[Any]) -> NDArray[np.uint8]:
     """16-bit, 32-bit or float brightness → uint8, by the least bit depth that holds the values."""
-    wide = np.nan_to_num(values.astype(np.float64))
-    highest = float(wide.max(initial=0))
-    full = next((full for full in _FULL_SCALES if highest <= full), highest)
-    scaled: NDArray[np.float64] = np.clip(np.rint(wide * (255 / full)), 0, 255)
-    return scaled.astype(np.uint8)
+    highest = float(np.nanmax(values, initial=0, where=np.isfinite(values)))
+    overshoot = 1.5 if values.dtype.kind == "f" else 1.0  # left by a filter on 0 to 1
+    full = next((full for full in _FULL_SCALES if highest <= full * overshoot), highest)
+    narrow = np.empty(values.shape, np.uint8)
+    for row, wide in enumerate(values):  # so that no wider copy of the whole is made
+        scaled = np.nan_to_num(wide.astype(np.float64)) * (255 / full)
+        narrow[row] = np.clip(np.rint(scaled), 0, 255)
+    return narrow
 
 
 def _fill_transparent(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -287,7 +300,7 @@ def _fill_transparent(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     opaque = colour[alpha > alpha.max() // 2]
     if not opaque.size:
         return np.zeros_like(colour)
-    if len(opaque) * 2 < alpha.size:
+    if len(opaque) * 2 < alpha.size or int(np.ptp(opaque, axis=0).max()) <= _COLOUR_NOISE:
         paper = np.full(3, 255 if opaque.mean() < 128 else 0)
     else:
         paper = np.median(opaque, axis=0).astype(np.int64)
@@ -303,8 +316,6 @@ def _damaged(image: Image.Image, name: str, error: Exception) -> ImageError:
 
 def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
     """Refuse an image before it is decoded."""
-    if not 1 <= max_pixels <= MOST_PIXELS:
-        raise InputError(f"max_pixels must be 1 to {MOST_PIXELS}, got {max_pixels}")
     if image.width * image.height > max_pixels:
         raise ImageError(_too_large(name, max_pixels, image.width, image.height))
 

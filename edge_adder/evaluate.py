@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge_adder.contract import DIGITS, IMAGE_SIDE, SUMS
 from edge_adder.datasets import LabelledPictures
+from edge_adder.decode import name_of
 from edge_adder.errors import EdgeAdderError
 from edge_adder.files import make_folder, write_atomically
 from edge_adder.image import prepare_image
@@ -22,7 +23,7 @@ CALIBRATION_BINS = 15
 """Bins of equal width in the expected calibration error (Guo et al. 2017, "On Calibration of Modern
 Neural Networks", section 2)."""
 
-LEAST_PROBABILITIES = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+LEAST_PROBABILITIES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
 """Where the accuracy of the answers that are left is told; as `--min-probability` of predict."""
 
 CONFUSION_FILE = "confusion.png"
@@ -260,7 +261,8 @@ def _prepare(
             ready.append(prepare_image(image))  # as `predict` does
             readable.append(index)
         except EdgeAdderError as error:
-            unreadable.append({"image": pictures.names[index], "error": str(error)})
+            why = str(error).removeprefix(f"{name_of(image)}: ")
+            unreadable.append({"image": pictures.names[index], "error": why})
     images = np.array(ready, np.uint8).reshape(-1, IMAGE_SIDE, IMAGE_SIDE)
     return images, np.array(readable, np.intp), unreadable
 

@@ -68,8 +68,9 @@ def describe(told: Preparation) -> str:
     """What was done to a picture, in a line."""
     if told.ready:
         return "in MNIST's form: unchanged"
-    found = f"{told.ink} ink on {told.paper} paper"
-    found += ", cut from what lies around it" if told.sheet else ""
+    found = f"{told.ink} ink"
+    found += ", shadows taken out" if told.paper == "uneven" else ""
+    found += ", on a sheet cut from what lies around it" if told.sheet else ""
     if told.channel != "brightness":
         found += f", seen in {told.channel}"
     return f"{found}; strokes {told.stroke_width:.1f} pixels wide of 28"

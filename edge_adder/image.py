@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edge_adder.contract import FULL_INK, IMAGE_SIDE
 from edge_adder.decode import MAX_PIXELS, ImageSource, name_of, read_picture
 from edge_adder.errors import ImageError, InputError
-from edge_adder.ink import INKS, Channel, FoundInk, Ink, find_ink, in_reading_order
+from edge_adder.ink import INKS, MOST_DIGITS, Channel, FoundInk, Ink, find_ink, in_reading_order
 from edge_adder.normalise import DIGIT_SIDE, box_of, normalise
 from edge_adder.outline import spread
 
@@ -65,8 +65,8 @@ def prepare_image(
     stroke width, scaled to 20×20 keeping its aspect and centred by mass in 28×28.
 
     Args:
-        source: The picture. Of several frames the first is used; EXIF rotation is applied;
-            transparent parts get the colour of the paper.
+        source: The picture. Of several frames the first is used, of a PIL image its current one;
+            EXIF rotation is applied; transparent parts get the colour of the paper.
         ink: Whether the ink is lighter or darker than its background; ``auto`` finds out.
         max_pixels: Largest image that is decoded, up to 89 million pixels.
 
@@ -103,13 +103,18 @@ def prepare_each(
 ) -> list[tuple[NDArray[np.uint8], Preparation]]:
     """As `prepare`, for each digit in a picture, in the order of reading: by line, from the left.
 
-    A digit is what is about as large as the one in the middle and stands beside it.
+    A digit is what is about as large as the one in the middle and stands beside it; more than 32
+    of them are refused.
     """
     _check_ink(ink)
     pixels, of_several = read_picture(source, max_pixels=max_pixels)
     if ink != "dark" and is_ready(pixels):
         return [(pixels, READY_OF_SEVERAL if of_several else READY)]
     found = _find(source, pixels, ink)
+    if len(found.digits) > MOST_DIGITS:
+        raise ImageError(
+            f"{name_of(source)}: found more than {MOST_DIGITS} things that may be digits: crop it"
+        )
     return [_prepare(found, mask, of_several) for mask in in_reading_order(found)]
 
 

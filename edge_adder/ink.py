@@ -52,13 +52,13 @@ _BETTER = 1.25
 """How many times brightness's contrast over noise another channel needs, to be taken instead."""
 
 _SMALL = 64
-"""Up to this side a picture has no ruled lines and no shadows."""
+"""Pictures no higher or no wider have no ruled lines, and those that are neither no shadows."""
 
 _LINES = 2
 """Fewest ruled lines; a single one may be the bar of a 7 that fills the picture."""
 
-_MOST_DIGITS = 32
-"""Of a picture; more is a texture, and looking at all would take long."""
+MOST_DIGITS = 32
+"""Of a picture; of more, one more is told, since looking at all would take long."""
 
 _FRAMED = 0.3
 """Least height of what stands in a box, as a share of the box."""
@@ -360,7 +360,7 @@ def choose(
     kept = _with_parts(components, main, solid & ~rivals)
     digits = [kept]
     free = solid & ~kept
-    for rival in np.flatnonzero(rivals)[components.left[rivals].argsort()][:_MOST_DIGITS]:
+    for rival in np.flatnonzero(rivals)[components.left[rivals].argsort()][:MOST_DIGITS]:
         if free[rival]:
             parts = _with_parts(components, int(rival), free & ~rivals)
             free &= ~parts
@@ -400,7 +400,7 @@ def in_reading_order(found: FoundInk) -> list[NDArray[np.bool_]]:
         rows, _ = box_of(mask)
         if not lines or rows.start >= middle:
             lines.append([])
-            middle = (rows.start + rows.stop) / 2
+        middle = (rows.start + rows.stop) / 2
         lines[-1].append(mask)
     return [mask for line in lines for mask in sorted(line, key=_left)]
 

@@ -41,7 +41,7 @@ def normalise(ink: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     """
     zoomed = _resize(ink, _ZOOM * DIGIT_SIDE, Image.Resampling.BICUBIC)
     zoomed = np.pad(_to_full_ink(zoomed), 2 * _ZOOM)
-    width = stroke_width(zoomed >= _SOLID) / _ZOOM
+    width = float(stroke_width(zoomed >= _SOLID)) / _ZOOM
     least, most = STROKES
     if width < least:
         zoomed = _spread(zoomed, _steps(least - width))

@@ -17,7 +17,9 @@ def otsu(values: NDArray[np.float32] | NDArray[np.uint8]) -> float | None:
     Returns:
         None where all are alike.
     """
-    counts = np.bincount(values.astype(np.uint8).reshape(-1), minlength=256).astype(np.float64)
+    counts = np.bincount(np.rint(values).astype(np.uint8).reshape(-1), minlength=256).astype(
+        np.float64
+    )
     below = np.cumsum(counts)
     above = below[-1] - below
     sums = np.cumsum(counts * np.arange(256))

@@ -663,7 +663,7 @@ def _predictions(
     best = [output.argmax(1) for output in outputs]
     columns: list[Iterable[Any]] = [indices.tolist() for indices in best]
     columns += [
-        np.exp(np.minimum(output[every, indices], 0)).tolist()  # as in `_probability`
+        np.exp(np.minimum(output[every, indices], 0), dtype=np.float64).tolist()  # `_probability`
         for output, indices in zip(outputs, best, strict=True)
     ]
     preparations = batch.preparations or itertools.repeat(READY)

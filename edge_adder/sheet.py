@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edge_adder.components import Components, find_components
+from edge_adder.components import find_components
 from edge_adder.otsu import otsu
-from edge_adder.outline import edge_step
+from edge_adder.outline import edge_step, spread
 
 _LEAST_SHARE = 0.15
 """Of the picture, that a sheet takes up at least."""
@@ -60,12 +60,13 @@ def without_table(pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     bottom, column = top + len(first), np.arange(sheet.shape[1])
     whole = np.zeros_like(sheet)
     whole[top:bottom] = (column >= first[:, None]) & (column <= last[:, None])
-    if not _is_sheet(sheet, whole) or not _has_edge(grey, whole, threshold):
-        return None
     rim = round(_RIM * max(sheet.shape))
+    if not _is_sheet(grey, whole, threshold, rim) or not _has_edge(grey, whole, threshold):
+        return None
     row = np.clip(np.arange(len(sheet)), top + rim, bottom - 1 - rim)
-    left = np.minimum(first[row - top] + rim, column[-1])
-    right = np.maximum(left, last[row - top] - rim)
+    middle = (first + last) // 2
+    left = np.minimum(first + rim, middle)[row - top]
+    right = np.maximum(last - rim, middle)[row - top]
     return pixels[row[:, None], np.clip(column, left[:, None], right[:, None])]
 
 
@@ -76,21 +77,40 @@ def _extents(part: NDArray[np.bool_]) -> tuple[int, NDArray[np.int64], NDArray[n
     return int(rows[0]), part.argmax(axis=1), part.shape[1] - 1 - part[:, ::-1].argmax(axis=1)
 
 
-def _is_sheet(sheet: NDArray[np.bool_], whole: NDArray[np.bool_]) -> bool:
-    """Whether a light part of a picture, and the same without holes, is paper with ink on it."""
+def _is_sheet(
+    grey: NDArray[np.uint8], whole: NDArray[np.bool_], threshold: float, rim: int
+) -> bool:
+    """Whether a light part of a picture, without holes, is paper with ink on it."""
     area = np.count_nonzero(whole)
-    if area < _LEAST_SHARE * whole.size or np.count_nonzero(sheet) < (1 - _MOST_WRITTEN) * area:
+    if area < _LEAST_SHARE * whole.size:
         return False
     filled = area / _least_box(whole)
     if filled < _LEAST_FILLED:
         return False
-    holes = find_components(whole & ~sheet)
-    if not len(holes):
+    inside = ~spread(~whole, rim)
+    fainter = otsu(grey[inside])
+    return any(
+        each is not None and _is_written(inside & (grey <= each), int(area), filled)
+        for each in (threshold, fainter)
+    )
+
+
+def _is_written(ink: NDArray[np.bool_], area: int, filled: float) -> bool:
+    """Whether what is dark on a sheet may be written there.
+
+    Args:
+        ink: bool (height, width).
+        area: Of the sheet, in pixels.
+        filled: Share of the smallest box around the sheet that it fills.
+    """
+    if not ink.any() or np.count_nonzero(ink) > _MOST_WRITTEN * area:
         return False
-    largest = int(_longest(holes).argmax())
-    if _longest(holes)[largest] < _LEAST_HEIGHT * math.sqrt(area):
+    marks = find_components(ink)
+    longest = np.maximum(marks.height, marks.width)
+    largest = int(longest.argmax())
+    if longest[largest] < _LEAST_HEIGHT * math.sqrt(area):
         return False
-    strokes = holes.area[largest] / (holes.height[largest] * holes.width[largest])
+    strokes = marks.area[largest] / (marks.height[largest] * marks.width[largest])
     return bool(strokes <= _STROKES or filled >= _RECTANGLE)
 
 
@@ -112,7 +132,3 @@ def _least_box(whole: NDArray[np.bool_]) -> float:
     turns = np.radians(np.arange(0, 90, 5))[:, None]
     along, across = np.cos(turns) * x + np.sin(turns) * y, np.cos(turns) * y - np.sin(turns) * x
     return float(((np.ptp(along, axis=1) + 1) * (np.ptp(across, axis=1) + 1)).min())
-
-
-def _longest(parts: Components) -> NDArray[np.int64]:
-    return np.maximum(parts.height, parts.width)

@@ -33,7 +33,13 @@ class Edge(Network):
     source = "this project; an exact adder"
     digit_bar = 0.996
     sum_bar = 0.996
-    recipe = {"epochs": 160, "redrawn": 0.4, "drawn": 3000, "variations": 16}
+    recipe = {
+        "epochs": 240,
+        "redrawn": 0.4,
+        "drawn": 6000,
+        "outliers": 3000,
+        "variations": 16,
+    }
 
     def __init__(self) -> None:
         super().__init__()

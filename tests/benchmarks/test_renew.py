@@ -308,7 +308,7 @@ class TestTheTable:
             "| 98.00 %, of which right none | `edge-adder evaluate` |",
             "| refused or unsure, of 400 pictures of no digit | 92.9 %: letters 95.5 %, faces "
             "90.3 % | `python -m benchmarks.unsure` |",
-            "| drawn digits read, 100 on each of 2 kinds of paper | 97.5 %; least: glare 95 %, "
+            "| drawn digits read, 20 on each of 2 kinds of paper | 97.5 %; least: glare 95 %, "
             "wood 100 % | `python -m benchmarks.conditions` |",
             "| 21,850 and 417,600 | `edge-adder networks` |",
             "| 21,754 | `python -m benchmarks.renew` |",

@@ -20,7 +20,7 @@ import torch
 
 from benchmarks import files, parity_matrix, peers, scenarios, suite
 from benchmarks.bounds import Bound, bounds
-from benchmarks.report import bounds_table, percent, render, renew_block
+from benchmarks.report import percent, readme_block, render, renew_block
 from edge_adder import EdgeAdder, Outputs, cli
 from edge_adder.bench import bundled_vectors, load_vectors
 from edge_adder.errors import CheckpointError, InputError, ProviderError
@@ -93,7 +93,7 @@ class TestTheFolder:
         monkeypatch.setattr(suite, "README", tmp_path / "README.md")
         (tmp_path / "README.md").write_text("a\n<!-- bounds: b -->\nold\n<!-- /bounds -->\nc")
         suite.publish(folder)
-        table = bounds_table(json.loads((folder / "results.json").read_text()))
+        table = readme_block(json.loads((folder / "results.json").read_text()))
         assert (tmp_path / "README.md").read_text() == (
             f"a\n<!-- bounds: b -->\n{table}\n<!-- /bounds -->\nc"
         )
@@ -126,7 +126,7 @@ class TestTheCommittedReport:
     def test_it_is_made_of_the_committed_results(self) -> None:
         results = json.loads((suite.RESULTS_MD.parent / "results" / "results.json").read_text())
         assert suite.RESULTS_MD.read_text() == render(results, pictures="results/")
-        assert f" -->\n{bounds_table(results)}\n<!-- /bounds -->" in suite.README.read_text()
+        assert f" -->\n{readme_block(results)}\n<!-- /bounds -->" in suite.README.read_text()
         assert results["passed"]
 
     def test_it_is_of_the_file_that_ships(self, adder: EdgeAdder) -> None:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from edge_adder import FileAccessError, ImageError, InputError, prepare_image
-from edge_adder.decode import FORMATS, MAX_PIXELS, WORKING_SIDE, decode, read_picture, shrink
+from edge_adder.decode import (
+    FORMATS,
+    MAX_PIXELS,
+    MOST_PIXELS,
+    WORKING_SIDE,
+    decode,
+    read_picture,
+    shrink,
+)
 
 
 def _to_pixels(source: object) -> np.ndarray:
@@ -148,7 +159,16 @@ class TestTransparency:
     def test_transparent_parts_get_the_colour_of_coloured_paper(self) -> None:
         pixels = np.zeros((40, 40, 4), np.uint8)
         pixels[5:, :] = (250, 240, 100, 255)
-        assert (_to_pixels(pixels) == (250, 240, 100)).all()
+        pixels[10:20, 10] = (20, 20, 20, 255)
+        assert (_to_pixels(pixels)[:5] == (250, 240, 100)).all()
+
+    def test_bold_ink_alone_that_is_cropped_tightly(self) -> None:
+        ink = Image.new("RGBA", (60, 100))
+        ImageDraw.Draw(ink).ellipse((0, 0, 59, 99), (0, 0, 0, 255))
+        ImageDraw.Draw(ink).ellipse((25, 30, 35, 70), (0, 0, 0, 0))
+        pixels = _to_pixels(np.asarray(ink))
+        assert pixels.max() == 255
+        assert np.array_equal(pixels < 128, np.asarray(ink)[:, :, 3] > 128)
 
 
 class TestShrink:
@@ -159,6 +179,23 @@ class TestShrink:
         shrunk = shrink(checks.astype(np.uint8))
         assert shrunk.shape == (200, 120)
         assert abs(shrunk[:-1, :-1].astype(int) - 127).max() <= 17
+
+    def test_a_filter_that_overshoots_changes_little(self) -> None:
+        values = np.linspace(0, 1, 400, dtype=np.float32).reshape(20, 20)
+        plain = read_picture(Image.fromarray(values)).pixels
+        values[0, 0] = 1.04
+        again = read_picture(Image.fromarray(values)).pixels
+        assert np.array_equal(plain[1:], again[1:])
+        assert again[0, 0] == 255
+
+    def test_a_wide_picture_needs_no_wide_copies(self) -> None:
+        array = np.zeros((3000, 4000), np.uint16)
+        array[1000:2000, 1900:2000] = 2**12
+        tracemalloc.start()
+        read_picture(array)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 3 * array.size
 
     def test_float_images_are_read_by_their_range(self) -> None:
         unit = Image.fromarray(np.array([[0, 1], [0.5, 0]], np.float32))
@@ -196,6 +233,28 @@ class TestRefused:
             with pytest.raises(ImageError, match="damaged TIFF image"):
                 prepare_image(bytes(data))
         assert capfd.readouterr().err == ""
+
+    def test_a_pil_image_with_damaged_exif(self, drawing: Image.Image) -> None:
+        buffer = io.BytesIO()
+        drawing.save(buffer, "PNG", exif=b"garbage-garbage")
+        with pytest.raises(ImageError, match="image: damaged PNG image: "):
+            prepare_image(Image.open(buffer))
+
+    def test_a_pil_image_without_pixels(self) -> None:
+        with pytest.raises(ImageError) as caught:
+            prepare_image(Image.new("L", (0, 5)))
+        assert str(caught.value) == "image: the image has no pixels"
+
+    def test_an_archive_that_ends_too_early(self) -> None:
+        short = io.BytesIO(gzip.compress(bytes(100))[:-4])
+        with gzip.open(short) as file, pytest.raises(FileAccessError, match="cannot be read: "):
+            prepare_image(file)
+
+    @pytest.mark.parametrize("limit", [0, -1, MOST_PIXELS + 1, None, "x", 1e6])
+    def test_a_limit_out_of_its_range(self, seven: np.ndarray, limit: Any) -> None:
+        for source in (seven, Image.fromarray(seven)):
+            with pytest.raises(InputError, match="max_pixels must be 1 to 89478485, got "):
+                prepare_image(source, max_pixels=limit)
 
     def test_a_pil_image_that_is_cut_short_or_closed(self, drawing: Image.Image) -> None:
         data = encode(drawing, "PNG")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 
@@ -59,7 +60,10 @@ def test_what_was_done_in_words() -> None:
     told = Preparation(
         ready=False, ink="dark", channel="blue", paper="uneven", box=(0, 0, 1, 1), stroke_width=1.26
     )
-    line = "dark ink on uneven paper, seen in blue; strokes 1.3 pixels wide of 28"
+    line = "dark ink, shadows taken out, seen in blue; strokes 1.3 pixels wide of 28"
+    assert explain.describe(told) == line
+    told = dataclasses.replace(told, channel="brightness", paper="plain", sheet=True)
+    line = "dark ink, on a sheet cut from what lies around it; strokes 1.3 pixels wide of 28"
     assert explain.describe(told) == line
 
 

@@ -309,6 +309,11 @@ class TestRefused:
             assert np.array_equal(image, each[0][0])
             assert not told.ready
 
+    def test_a_page_of_more_digits_than_are_looked_at(self, seven: np.ndarray) -> None:
+        assert len(prepare_each(np.tile(seven, (4, 8)))) == 32
+        with pytest.raises(ImageError, match="found more than 32 things that may be digits"):
+            prepare_each(np.tile(seven, (4, 9)))
+
     def test_one_digit_of_each(self, seven: np.ndarray) -> None:
         [(image, told)] = prepare_each(seven)
         assert image is seven

@@ -148,6 +148,7 @@ class TestInk:
         for ink in ("dark", "light"):
             found = find_ink(written(gradient()), ink=ink)
             assert found is None or found.dark == (ink == "dark")
+            assert found is not None or ink == "light"
 
 
 class TestWhatIsLeftOut:
@@ -204,6 +205,16 @@ class TestOtsu:
         assert found is not None
         assert 40 < found < 200
 
+    @pytest.mark.parametrize("level", [20.4, 20.6])
+    def test_levels_between_whole_ones_are_on_the_side_that_they_are_counted_on(
+        self, level: float
+    ) -> None:
+        values = np.full((10, 10), level, np.float32)
+        values[4:6, 4:6] = 200
+        found = otsu(values)
+        assert found is not None
+        assert np.count_nonzero(values > found) == 4
+
     def test_one_level_has_no_threshold(self) -> None:
         assert otsu(np.full((3, 3), 7, np.float32)) is None
 
@@ -230,6 +241,12 @@ class TestHowManyDigits:
         for (top, left), (across, down) in zip(boxes, expected, strict=True):
             assert top == pytest.approx(down + 6, abs=5)
             assert left == pytest.approx(across + 10, abs=5)
+
+    def test_a_line_that_rises_is_one_line(self) -> None:
+        found = find_ink(page((5, 110), (80, 90), (150, 70)))
+        assert found is not None
+        lefts = [int(np.argwhere(mask).min(axis=0)[1]) for mask in in_reading_order(found)]
+        assert lefts == sorted(lefts)
 
     def test_the_first_is_the_one_in_the_middle(self) -> None:
         found = find_ink(page((10, 80), (80, 80), (150, 80)))

@@ -65,6 +65,7 @@ class TestStoredParity:
             single = adder.predict(image, number)
             assert (single.digit, single.sum, single.number) == (one.digit, one.sum, number)
             assert single.digit_probability == pytest.approx(one.digit_probability, abs=1e-5)
+            assert one.digit_probability == pytest.approx(one.top_digits(1)[0][1], rel=1e-14)
 
     def test_the_vectors_belong_to_the_bundled_model(
         self, adder: EdgeAdder, vectors: dict[str, np.ndarray]

@@ -27,23 +27,32 @@ def scene(
 
 
 @pytest.mark.parametrize("corners", [UPRIGHT, TURNED])
-@pytest.mark.parametrize(("paper", "table"), [(230, 60), (230, 150), (150, 30)])
+@pytest.mark.parametrize(
+    ("paper", "table", "ink"), [(230, 60, 10), (230, 150, 10), (150, 30, 10), (230, 20, 130)]
+)
 def test_paper_goes_on_where_the_table_was(
-    corners: list[tuple[int, int]], paper: int, table: int
+    corners: list[tuple[int, int]], paper: int, table: int, ink: int
 ) -> None:
-    pixels = scene(corners, paper=paper, table=table, ink=10)
+    pixels = scene(corners, paper=paper, table=table, ink=ink)
     found = without_table(pixels)
     assert found is not None
     assert found.shape == pixels.shape
     assert not (found == table).any()
-    assert np.array_equal(found == 10, pixels == 10)
+    assert np.array_equal(found == ink, pixels == ink)
     assert (found[[0, -1]] == paper).all()
 
 
 def test_a_light_line_from_the_sheet_along_the_edge_of_the_picture() -> None:
     pixels = scene([(40, 30), (WIDTH, 30), (WIDTH, 135), (35, 130)]).copy()
     pixels[10:40, -1] = 230
-    assert without_table(pixels) is not None
+    found = without_table(pixels)
+    assert found is not None
+    assert not (found == 60).any()
+
+
+def test_a_sheet_may_lie_in_shade() -> None:
+    light = np.linspace(0.5, 1, WIDTH)
+    assert without_table((scene(UPRIGHT) * light).astype(np.uint8)) is not None
 
 
 def test_colours_stay() -> None:
@@ -84,7 +93,7 @@ def bold(shape: str) -> np.ndarray:
         bold("4"),
         scene([(0, 0), (150, 0), (160, HEIGHT), (0, HEIGHT)]),  # paper along three edges
         np.full((HEIGHT, WIDTH), 200, np.uint8),
-        np.asarray(Image.new("L", (WIDTH, HEIGHT), 60)),
+        np.random.default_rng(0).integers(50, 70, (HEIGHT, WIDTH)).astype(np.uint8),
         scene(UPRIGHT, ink=230),  # nothing is written on it
     ],
     ids=["bold 0", "bold 4", "edges", "blank", "table alone", "nothing written"],
