@@ -39,6 +39,8 @@ def test_the_model_card_says_how_much_is_not_answered(adder: EdgeAdder) -> None:
     found = unsure.measure(adder, 25)
     for each in found:
         assert each.not_answered == pytest.approx(stated["not_answered"][each.kind], abs=0.3)
+    assert sum(each.not_answered for each in found) / len(found) >= 0.9
+    assert sum(stated["not_answered"].values()) / len(found) >= 0.9
     refused = {each.kind: each.counts[unsure.REFUSED] / 25 for each in found}
     assert refused["blank paper"] > 0.9
     assert refused["several digits"] > 0.9
