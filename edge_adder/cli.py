@@ -393,7 +393,7 @@ def train(
         ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(metavar="N", help="Passes over the images; edge: 160.")
+        int | None, typer.Option(metavar="N", help="Passes over the images; edge: 240.")
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(metavar="N", help="Images for each step; edge: 128.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import io
+import logging
 import os
 from typing import IO, Any, NamedTuple, TypeAlias
 
@@ -17,6 +18,9 @@ from PIL import ExifTags, Image, ImageOps
 
 from edge_adder.contract import FULL_INK
 from edge_adder.errors import FileAccessError, ImageError, InputError
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+"""What Pillow logs of a broken file is in our error; without a handler it would go to stderr."""
 
 ImageSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] "
