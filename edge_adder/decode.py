@@ -248,6 +248,8 @@ def _decoded(image: Image.Image, name: str) -> NDArray[np.uint8]:
 def _pixels(image: Image.Image) -> NDArray[np.uint8]:
     """As `read_picture`, from any of Pillow's modes."""
     factor = -(-max(image.size) // WORKING_SIDE)
+    if image.mode == "1" and "transparency" not in image.info:
+        image = image.convert("L")
     if image.mode == "L" and "transparency" not in image.info:
         if factor > 1:
             return np.asarray(image.reduce(factor))
@@ -256,10 +258,8 @@ def _pixels(image: Image.Image) -> NDArray[np.uint8]:
         return shrink(_from_wide(np.asarray(image)))
     if "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBA", "RGBa"):
         image = image.convert("RGBA")
-    elif image.mode not in ("1", "RGB"):
+    elif image.mode != "RGB":
         image = image.convert("RGB")
-    if image.mode == "1":
-        return shrink(np.asarray(image.convert("L")))
     if factor > 1:
         image = image.reduce(factor)
     pixels = np.asarray(image)

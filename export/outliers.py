@@ -7,6 +7,7 @@ unsure. `benchmarks.unsure` measures it on other pictures, which other code draw
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from edge_adder.contract import FULL_INK, IMAGE_SIDE
+from edge_adder.errors import InputError
 from edge_adder.normalise import box_of, normalise
 from export.drawn import draw_digit
 from export.pen import arc, draw_strokes
@@ -99,9 +101,10 @@ def _sign(generator: Generator) -> Ink:
 
 def _font(name: str) -> ImageFont.FreeTypeFont:
     if name not in _loaded:
-        import matplotlib as mpl  # noqa: PLC0415  an export needs no fonts, and nothing it writes
-
-        path = Path(mpl.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
+        package = importlib.util.find_spec("matplotlib")  # importing it would write to HOME
+        if package is None or package.origin is None:
+            raise InputError("outliers are drawn with matplotlib's fonts: pip install matplotlib")
+        path = Path(package.origin).parent / "mpl-data" / "fonts" / "ttf" / f"{name}.ttf"
         _loaded[name] = ImageFont.truetype(str(path), _SIDE * 2 // 3)
     return _loaded[name]
 

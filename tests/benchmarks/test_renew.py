@@ -36,12 +36,8 @@ def test_nothing_is_stale() -> None:
     assert record["weights_sha256"] == committed.sha256
     assert EdgeAdder().provenance["weights_sha256"] == committed.sha256
     names = {f"docs/edge-{name}.png" for name in renew.PICTURES}
-    names |= {
-        "docs/samples.png",
-        "docs/explain.png",
-        "export/weights/edge.json",
-        "export/weights/edge.safetensors",
-    }
+    names |= {f"docs/{name}.png" for name in ("samples", "explain", "conditions")}
+    names |= {"export/weights/edge.json", "export/weights/edge.safetensors"}
     names |= {"edge_adder/models/default.onnx", "edge_adder/models/default.parity.npz"}
     names |= {"edge_adder/models/default.onnx.sha256"}
     assert set(record["files"]) == names
