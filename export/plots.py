@@ -23,7 +23,8 @@ def curves(history: Sequence[EpochRecord]) -> bytes:
     total = [100 * (1 - record.sum) for record in history]
     right.plot(epochs, digit, label=f"digit, {digit[-1]:.2f} % at the end", linewidth=3)
     right.plot(epochs, total, label=f"sum, {total[-1]:.2f} % at the end", linestyle="--")
-    right.set(title="Validation error", xlabel="epoch", ylabel="% of pairs", yscale="log")
+    scale = "log" if max(digit + total) > 0 else "linear"  # none is wrong, of few images
+    right.set(title="Validation error", xlabel="epoch", ylabel="% of pairs", yscale=scale)
     right.legend()
     for axes in (left, right):
         axes.grid(alpha=0.3, which="both")
