@@ -150,10 +150,9 @@ def predict(
 
     Prints `IMAGE: DIGIT + NUMBER = SUM  (PROBABILITY)` for each image in order, and
     `IMAGE: unsure  (DIGIT + NUMBER = SUM with PROBABILITY)` where digit or sum is less probable
-    than --min-probability. Exits with 6
-    where some images could not be read or an answer was unsure, with 2 where none could be read.
-    A picture of several digits is refused unless --many is given. Of a file with several frames
-    or pages the first is used, and stderr says so.
+    than --min-probability. Exits with 6 where some images could not be read or an answer was
+    unsure, with 2 where none could be read. A picture of several digits is refused unless --many
+    is given. Of a file with several frames or pages the first is used, and stderr says so.
     """
     images, number = _split_arguments(arguments or [])
     shown = _Shown(save_input, explain, preview)

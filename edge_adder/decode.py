@@ -128,7 +128,7 @@ def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) ->
             _quieten_libtiff()
     except Exception as error:
         raise _damaged(opened, name, error) from error
-    return _upright(opened, name)
+    return _upright(opened, name, in_place=True)
 
 
 def shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -225,12 +225,12 @@ def name_of(source: object) -> str:
     return os.fspath(name) if isinstance(name, (str, os.PathLike)) else "image"
 
 
-def _upright(image: Image.Image, name: str) -> Image.Image:
-    """The image turned as its EXIF orientation says; itself where that is upright."""
+def _upright(image: Image.Image, name: str, *, in_place: bool = False) -> Image.Image:
+    """The image turned as its EXIF orientation says; itself where it is upright, or `in_place`."""
     try:
         if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
             return image
-        return ImageOps.exif_transpose(image)
+        return ImageOps.exif_transpose(image, in_place=in_place) or image
     except Exception as error:
         raise _damaged(image, name, error) from error
 

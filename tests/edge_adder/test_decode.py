@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageOps
+from PIL import ExifTags, Image, ImageDraw, ImageOps
 
 from edge_adder import FileAccessError, ImageError, InputError, prepare_image
 from edge_adder.decode import (
@@ -235,6 +235,13 @@ class TestRefused:
             with pytest.raises(ImageError, match="damaged TIFF image"):
                 prepare_image(bytes(data))
         assert capfd.readouterr().err == ""
+
+    def test_a_turned_file_still_says_that_it_has_several_pages(self, drawing: Image.Image) -> None:
+        buffer = io.BytesIO()
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        drawing.save(buffer, "TIFF", exif=exif, save_all=True, append_images=[drawing])
+        assert read_picture(buffer.getvalue()).of_several
 
     def test_pillow_logs_nothing_to_stderr(self, drawing: Image.Image) -> None:
         data = bytearray(encode(drawing.convert("RGB"), "TIFF"))
