@@ -230,7 +230,10 @@ def _upright(image: Image.Image, name: str, *, in_place: bool = False) -> Image.
     try:
         if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
             return image
-        return ImageOps.exif_transpose(image, in_place=in_place) or image
+        if in_place:
+            ImageOps.exif_transpose(image, in_place=True)
+            return image
+        return ImageOps.exif_transpose(image)
     except Exception as error:
         raise _damaged(image, name, error) from error
 

@@ -41,7 +41,7 @@ _FONTS = (
 """Fonts that matplotlib carries, with all of `SIGNS`."""
 
 _LEAST_WIDE = 0.5
-"""Slenderness of filled shapes and scribbles; of MNIST's digits 1 nineteen in twenty are below 0.3,
+"""Roundness of filled shapes and scribbles; of MNIST's digits 1 nineteen in twenty are below 0.3,
 and of each other digit nineteen in twenty above."""
 
 _SIDE = 96
@@ -72,11 +72,11 @@ def _drawn(draw: Callable[[Generator], Ink], generator: Generator) -> Ink:
         if ink.max() < FULL_INK // 2:
             continue
         cut = np.ascontiguousarray(ink[box_of(ink >= FULL_INK // 4)])
-        if draw not in (_blob, _scribble) or slenderness(cut) >= _LEAST_WIDE:
+        if draw not in (_blob, _scribble) or roundness(cut) >= _LEAST_WIDE:
             return cut
 
 
-def slenderness(ink: Ink) -> float:
+def roundness(ink: Ink) -> float:
     """Standard deviation of ink across over that along it: 1 for a disc, near 0 for a line.
 
     From the eigenvalues of the covariance of ink's position.

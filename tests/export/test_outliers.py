@@ -47,12 +47,12 @@ def test_each_kind_is_cut_out_and_differs_each_time(kind: object) -> None:
 def test_what_might_be_a_1_is_not_drawn(kind: Callable[[np.random.Generator], object]) -> None:
     generator = np.random.default_rng(0)
     for _ in range(60):
-        assert outliers.slenderness(outliers._drawn(kind, generator)) >= 0.5  # type: ignore[arg-type]
+        assert outliers.roundness(outliers._drawn(kind, generator)) >= 0.5  # type: ignore[arg-type]
 
 
-def test_slenderness_is_width_over_length() -> None:
+def test_roundness_is_width_over_length() -> None:
     bar = np.zeros((60, 60), np.uint8)
     bar[10:50, 25:35] = 255
-    assert outliers.slenderness(bar) == pytest.approx(10 / 40, rel=0.02)
+    assert outliers.roundness(bar) == pytest.approx(10 / 40, rel=0.02)
     diagonal = np.asarray(Image.fromarray(bar).rotate(30))
-    assert outliers.slenderness(diagonal) == pytest.approx(10 / 40, rel=0.05)
+    assert outliers.roundness(diagonal) == pytest.approx(10 / 40, rel=0.05)
