@@ -51,8 +51,9 @@ def test_a_light_line_from_the_sheet_along_the_edge_of_the_picture() -> None:
 
 
 def test_a_sheet_may_lie_in_shade() -> None:
-    light = np.linspace(0.5, 1, WIDTH)
-    assert without_table((scene(UPRIGHT) * light).astype(np.uint8)) is not None
+    light = np.linspace(0.3, 1, WIDTH)
+    pixels = (scene(UPRIGHT, table=20, ink=10) * light).astype(np.uint8)
+    assert without_table(pixels) is not None
 
 
 def test_colours_stay() -> None:
