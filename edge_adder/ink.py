@@ -122,8 +122,13 @@ def find_ink(pixels: NDArray[np.uint8], *, ink: Ink = "auto") -> FoundInk | None
     if ink != "light" and min(pixels.shape[:2]) > _SMALL:
         paper = without_table(pixels)
         if paper is not None:
-            written = find_ink(paper, ink="dark")
+            written = _find_on_paper(paper, "dark")
             return None if written is None else replace(written, sheet=True)
+    return _find_on_paper(pixels, ink)
+
+
+def _find_on_paper(pixels: NDArray[np.uint8], ink: Ink) -> FoundInk | None:
+    """`find_ink` where all that is not ink is paper."""
     best: FoundInk | None = None
     for channel, values in _channels(pixels):
         found = _find_in(values, channel, ink)
