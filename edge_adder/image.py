@@ -177,23 +177,19 @@ def is_ready(pixels: NDArray[np.uint8]) -> bool:
 
 
 def are_ready(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """`is_ready` of many, uint8 (count, 28, 28): bool (count,)."""
-    count = len(images)
-    words = np.ascontiguousarray(images).view(np.uint32)  # (count, 28, 7): four pixels each
-    across = words[:, :, 0].copy()
-    for column in range(1, words.shape[2]):
-        across |= words[:, :, column]
-    down = words[:, :14] | words[:, 14:]  # halves upon halves take a third of a reduction's time
-    down = down[:, :7] | down[:, 7:]
-    down = down[:, :3] | down[:, 3:6] | down[:, 6:]
-    down = down[:, 0] | down[:, 1] | down[:, 2]
-    ready: NDArray[np.bool_] = images.reshape(count, -1).max(axis=1, initial=0) >= _FULL
-    side = np.maximum(_extents(across != 0), _extents(down.view(np.uint8) != 0))
+    """`is_ready` of many, uint8 (count, 28, 28): bool (count,).
+
+    By sums alone: BLAS would compute a product of matrices on threads, which a forked process does
+    not have and a busy machine keeps waiting.
+    """
+    rows, columns = (images.sum(axis=axis, dtype=np.int32) for axis in (2, 1))
+    totals = rows.sum(axis=1)
+    side = np.maximum(_extents(rows != 0), _extents(columns != 0))
+    ready: NDArray[np.bool_] = images.max(axis=(1, 2), initial=0) >= _FULL
     ready &= (side >= _LEAST_SIDE) & (side <= DIGIT_SIDE)
-    moments = images.reshape(count, -1).astype(np.float32) @ _MOMENTS.T
-    totals = moments[:, 0]
-    for moment in (moments[:, 1], moments[:, 2]):
-        ready &= np.abs(moment - _MIDDLE * totals) <= _OFF_CENTRE * totals
+    for sums in (rows, columns):
+        moments = (sums * np.arange(IMAGE_SIDE)).sum(axis=1)
+        ready &= np.abs(moments - _MIDDLE * totals) <= _OFF_CENTRE * totals
     return ready
 
 

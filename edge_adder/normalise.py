@@ -111,8 +111,8 @@ def _centre(digit: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Put the centre of mass at `CENTRE` of a black 28×28, as near as whole pixels allow."""
     mass = digit.astype(np.float64)
     centre = (
-        mass.sum(axis=1) @ (np.arange(digit.shape[0]) + 0.5) / mass.sum(),
-        mass.sum(axis=0) @ (np.arange(digit.shape[1]) + 0.5) / mass.sum(),
+        float((sums * (np.arange(len(sums)) + 0.5)).sum() / mass.sum())
+        for sums in (mass.sum(axis=1), mass.sum(axis=0))
     )
     top, left = (
         min(max(round(CENTRE - c), 0), IMAGE_SIDE - length)

@@ -96,6 +96,40 @@ def test_only_the_predictor_imports_onnxruntime() -> None:
     assert users == {"predictor.py"}
 
 
+PRODUCTS = {
+    *("dot", "vdot", "inner", "outer", "matmul", "tensordot", "einsum", "vecdot", "matvec"),
+    *("vecmat", "convolve", "correlate", "cov", "corrcoef", "linalg", "polyfit", "kron"),
+}
+"""What numpy may hand to BLAS, and with it to threads that a forked process does not have."""
+
+PRODUCTS_ALLOWED = {("image.py", "is_ready")}
+"""Of 3 × 784 by 784, which OpenBLAS computes on the calling thread: it begins to use others at
+9,216 products (`interface/gemv.c`)."""
+
+
+def products(node: ast.AST, function: str = "") -> Iterator[str]:
+    """The function around each product of arrays in a syntax tree."""
+    for child in ast.iter_child_nodes(node):
+        name = getattr(child, "name", function) if isinstance(child, ast.FunctionDef) else function
+        operator = getattr(child, "op", None)
+        called = child.attr if isinstance(child, ast.Attribute) else ""
+        if isinstance(operator, ast.MatMult) or called in PRODUCTS:
+            yield name
+        yield from products(child, name)
+
+
+def test_the_runtime_leaves_no_product_to_the_threads_of_blas() -> None:
+    found = {(p.name, f) for p in files("edge_adder") for f in products(ast.parse(p.read_text()))}
+    assert found == PRODUCTS_ALLOWED
+
+
+@pytest.mark.parametrize(
+    "code", ["a @ b", "a @= b", "a.dot(b)", "np.einsum('ij', a)", "np.linalg.norm(a)"]
+)
+def test_a_product_is_seen(code: str) -> None:
+    assert list(products(ast.parse(f"def f():\n    {code}"))) == ["f"]
+
+
 def loaded_after(code: str, **environment: str) -> set[str]:
     """The modules that a fresh interpreter has after running `code`."""
     script = f"{code}\nimport sys, json; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
