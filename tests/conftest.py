@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -58,6 +60,31 @@ def edge_adder(tmp_path: Path) -> Run:
             capture_output=True,
             **(settings | options),
         )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def in_a_session() -> Run:
+    """Runs a command with all that it starts; where it hangs, every process of it is ended."""
+
+    def run(
+        *command: str | Path, timeout: float, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        with subprocess.Popen(
+            [str(part) for part in command],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | environment,
+            start_new_session=True,
+        ) as process:
+            try:
+                output, _ = process.communicate(timeout=timeout)
+            finally:
+                if hasattr(os, "killpg"):  # not on Windows
+                    with contextlib.suppress(ProcessLookupError):  # all have ended
+                        os.killpg(process.pid, signal.SIGKILL)
+        return subprocess.CompletedProcess(process.args, process.returncode, output)
 
     return run
 

@@ -267,14 +267,15 @@ class TestPredict:
         assert [line.get("digit") for line in lines] == [7, None, 7]
 
     def test_a_reader_that_leaves_early_ends_it_quietly(self) -> None:
-        process = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-m", "edge_adder", "predict", SEVEN, "5"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-        )
-        assert process.stdout is not None
-        process.stdout.close()
-        _, err = process.communicate(timeout=60)
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.close()
+            assert process.stderr is not None
+            err = process.stderr.read()
         assert err == b""
         assert process.returncode == -signal.SIGPIPE
 

@@ -5,13 +5,13 @@ Each test runs a script of its own: what hangs there is ended by the clock, here
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import pickle
-import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,8 @@ from edge_adder import EdgeAdder, ProviderError
 SEVEN = Path(__file__).parents[2] / "examples" / "seven.png"
 HANGS_AFTER_S = 100
 """No script takes a tenth of it."""
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
@@ -45,7 +47,7 @@ if __name__ == "__main__":
     context = multiprocessing.get_context(sys.argv[1])
     stop = threading.Event()
     threading.Thread(target=keep_busy, args=[stop]).start()
-    tasks = [(ADDER, count % 10) for count in range(50)]
+    tasks = [(ADDER, count % 10) for count in range(int(sys.argv[3]))]
     with context.Pool(2, maxtasksperchild=1) as pool:
         answers = pool.starmap(ask, tasks, chunksize=1)
     stop.set()
@@ -53,36 +55,45 @@ if __name__ == "__main__":
 """
 
 
-def run(script: str, folder: Path, *arguments: str, **environment: str) -> str:
-    """The output of a script; one that hangs is ended, with every process that it started."""
-    path = folder / "script.py"
-    path.write_text(script)
-    with subprocess.Popen(
-        [sys.executable, path, *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | environment,
-        start_new_session=True,
-    ) as process:
-        try:
-            output, _ = process.communicate(timeout=HANGS_AFTER_S)
-        finally:
-            if hasattr(os, "killpg"):  # not on Windows
-                with contextlib.suppress(ProcessLookupError):  # all have ended
-                    os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 0
-    return output
+@pytest.fixture
+def run(in_a_session: Run, tmp_path: Path) -> Callable[..., str]:
+    """Runs a script and gives what it printed."""
+
+    def run_script(script: str, *arguments: str, **environment: str) -> str:
+        path = tmp_path / "script.py"
+        path.write_text(script)
+        done = in_a_session(sys.executable, path, *arguments, timeout=HANGS_AFTER_S, **environment)
+        assert done.returncode == 0
+        return done.stdout
+
+    return run_script
 
 
-@pytest.mark.parametrize(("method", "threads"), [("fork", "1"), ("fork", "2"), ("spawn", "2")])
-def test_50_processes_answer_while_their_parent_is_busy(
-    tmp_path: Path, method: str, threads: str
+def test_a_command_that_hangs_is_ended_with_what_it_started(
+    in_a_session: Run, tmp_path: Path
+) -> None:
+    script = f"sleep 1000 & echo $! > {tmp_path}/child; wait"
+    with pytest.raises(subprocess.TimeoutExpired):
+        in_a_session("sh", "-c", script, timeout=1)
+    child = Path("/proc", (tmp_path / "child").read_text().strip(), "stat")
+    for _ in range(100):
+        if not child.exists() or ") Z " in child.read_text():
+            return
+        time.sleep(0.05)
+    pytest.fail("its child still runs")
+
+
+@pytest.mark.parametrize(
+    ("method", "threads", "count"), [("fork", "1", 50), ("fork", "2", 50), ("spawn", "2", 10)]
+)
+def test_processes_answer_while_their_parent_is_busy(
+    run: Callable[..., str], method: str, threads: str, count: int
 ) -> None:
     """Each with the model that it was forked with, or loads, and with one that was pickled."""
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"this system does not {method}")
-    said = run(POOL, tmp_path, method, threads)
-    assert said == str([[7 + count % 10] * 2 for count in range(50)]) + "\n"
+    said = run(POOL, method, threads, str(count))
+    assert said == str([[7 + index % 10] * 2 for index in range(count)]) + "\n"
 
 
 DURING_PREDICT_MANY = """
@@ -115,12 +126,12 @@ busy.join()
 @needs_fork
 @pytest.mark.parametrize("core", ["Haswell", None])
 def test_50_processes_that_are_forked_during_predict_many_answer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, core: str | None
+    run: Callable[..., str], monkeypatch: pytest.MonkeyPatch, core: str | None
 ) -> None:
     """Also where OpenBLAS, which numpy brings, would use threads for the kernels of this CPU."""
     monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     environment = {} if core is None else {"OPENBLAS_CORETYPE": core}
-    assert run(DURING_PREDICT_MANY, tmp_path, **environment) == "0" * 50
+    assert run(DURING_PREDICT_MANY, **environment) == "0" * 50
 
 
 ENDS = """
@@ -147,8 +158,8 @@ for uses_it in (False, True) * 5:
 
 
 @needs_fork
-def test_a_forked_process_ends_whether_it_used_the_model_or_not(tmp_path: Path) -> None:
-    assert run(ENDS, tmp_path).split() == ["2", "3"] * 5
+def test_a_forked_process_ends_whether_it_used_the_model_or_not(run: Callable[..., str]) -> None:
+    assert run(ENDS).split() == ["2", "3"] * 5
 
 
 ANSWERS = f"""
@@ -173,9 +184,9 @@ except InputError as error:
 
 
 @needs_fork
-def test_answers_that_threads_of_the_parent_work_on_are_refused(tmp_path: Path) -> None:
+def test_answers_that_threads_of_the_parent_work_on_are_refused(run: Callable[..., str]) -> None:
     for _ in range(5):
-        said = run(ANSWERS, tmp_path)
+        said = run(ANSWERS)
         assert said == (
             "these answers belong to the process that this one was forked from: "
             "call predict_many again12 5000\n"

@@ -103,8 +103,10 @@ class TestEveryNetwork:
         image = torch.randint(256, (1, 1, 28, 28), dtype=torch.uint8).expand(10, -1, -1, -1)
         with torch.inference_mode():
             digit, total = network(image, torch.arange(10))
-        assert (digit[0] != digit[9]).any() == (name == "early-fusion")
-        assert (total[0] != total[9]).any()
+        changed = float((digit[0] - digit[9]).abs().max())
+        # Equal rows of one batch may be rounded differently: threads share it out unevenly.
+        assert changed > 0.01 if name == "early-fusion" else changed < 1e-5
+        assert (total[0] - total[9]).abs().max() > 0.01
 
 
 class TestEdge:

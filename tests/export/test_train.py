@@ -300,11 +300,12 @@ class TestResuming:
         command = [sys.executable, "-m", "edge_adder", "train", "--out", str(killed)]
         options = ["--epochs", "3", "--batch-size", "50", "--device", "cpu"]
         options += ["--network", "bn-adder", "--data-dir", str(short["data_dir"])]
-        process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
-        assert process.stderr is not None
-        assert process.stderr.readline().startswith("epoch 1/3: loss ")
-        process.kill()
-        process.communicate()
+        with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stderr is not None
+                assert process.stderr.readline().startswith("epoch 1/3: loss ")
+            finally:
+                process.kill()
         assert process.returncode == -signal.SIGKILL
         assert "test" not in checkpoints.load(killed / "checkpoint.safetensors").metrics
         done = subprocess.run(
@@ -317,13 +318,16 @@ class TestResuming:
         command = [sys.executable, "-m", "edge_adder", "train", "--epochs", "200"]
         command += ["--network", "bn-adder", "--batch-size", "50", "--out", "run"]
         command += ["--data-dir", str(short["data_dir"])]
-        process = subprocess.Popen(
+        with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
-        )
-        assert process.stderr is not None
-        assert process.stderr.readline().startswith("epoch 1/200")
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        ) as process:
+            try:
+                assert process.stderr is not None
+                assert process.stderr.readline().startswith("epoch 1/200")
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=60)
+            finally:
+                process.kill()
         assert process.returncode == cli.INTERRUPTED
         assert out == ""
         data_dir = re.escape(str(short["data_dir"]))

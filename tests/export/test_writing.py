@@ -24,10 +24,9 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
     scope="module",
     params=[("16", "8"), pytest.param(("200", "8"), marks=pytest.mark.long)],
 )
-def counted(request: pytest.FixtureRequest) -> dict[str, dict[str, object]]:
+def counted(request: pytest.FixtureRequest, in_a_session: Run) -> dict[str, dict[str, object]]:
     """What happened to the exports of `repeated_exports.py`."""
-    command = [sys.executable, REPEATED, *request.param]
-    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    done = in_a_session(sys.executable, REPEATED, *request.param, timeout=900)
     assert done.returncode == 0
     print(done.stdout)
     result: dict[str, dict[str, object]] = json.loads(done.stdout)
