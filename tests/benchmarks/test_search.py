@@ -166,6 +166,7 @@ class TestTheSearch:
             assert timed[name]["ratio"] > 1
 
         settings = ["epochs=1", "batch_size=50", "teachers=[]", "distillation=0", "variations=0"]
+        settings += ["drawn=0", "outliers=0", "redrawn=0"]
         for _ in range(2):  # the second finds it done
             pareto.train_one(SMALL, settings, data_dir=tiny_mnist, runs=tmp_path)
         first, second = capsys.readouterr().out.splitlines()[-2:]
