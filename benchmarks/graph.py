@@ -23,9 +23,9 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from benchmarks.report import graph_paragraphs
-from benchmarks.untrained import SAMPLE, time_adders
+from benchmarks.search.time import SAMPLE, time_adders
 from edge_adder import EdgeAdder
-from edge_adder.bench import time_in_turn
+from edge_adder.bench.run import time_interleaved
 from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
 from edge_adder.errors import InputError
 from edge_adder.predictor import open_session, session_options
@@ -164,7 +164,7 @@ def peak_multiply_adds() -> float:
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     session = open_session(made.SerializeToString())
     matrix = np.random.default_rng(0).random((_SIDE, _SIDE), np.float32)
-    times = time_in_turn(
+    times = time_interleaved(
         {"product": lambda: session.run(None, {"a": matrix, "b": matrix})}, 200, warm_up=20
     )
     return float(_SIDE**3 / (np.median(times["product"].counted) / 1e9))

@@ -16,7 +16,7 @@ import typer
 
 from benchmarks import plots
 from benchmarks.report import percent, renew_block, table
-from benchmarks.untrained import time_adders
+from benchmarks.search.time import time_adders
 from edge_adder import EdgeAdder
 from edge_adder.environment import fingerprint
 from edge_adder.files import write_atomically

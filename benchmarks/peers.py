@@ -20,7 +20,7 @@ import typer
 from numpy.typing import NDArray
 
 from edge_adder import EdgeAdder
-from edge_adder.bench import bundled_vectors, ratio, summarise, time_in_turn
+from edge_adder.bench.run import bundled_vectors, percentiles, ratio, time_interleaved
 from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
 from edge_adder.errors import CheckpointError
 from export import checkpoint as checkpoints
@@ -47,7 +47,7 @@ def compare_peers(adder: EdgeAdder, network: Network, calls: int) -> dict[str, A
         calls: Timed calls of each peer at batch 1; at batch 64 a tenth.
 
     Returns:
-        ``threads``; ``batches``: by batch size and peer what `edge_adder.bench.summarise` gives;
+        ``threads``; ``batches``: by batch size and peer what `edge_adder.bench.run.percentiles` gives;
         ``absent``: by peer the reason.
     """
     vectors = bundled_vectors()
@@ -77,9 +77,9 @@ def compare_peers(adder: EdgeAdder, network: Network, calls: int) -> dict[str, A
                 ready[name] = call
             count = calls if size == 1 else max(20, calls // 10)
             with torch.inference_mode():
-                times = time_in_turn(ready, count, warm_up=max(10, count // 20))
+                times = time_interleaved(ready, count, warm_up=max(10, count // 20))
             batches[str(size)] = {
-                name: summarise(values) | {"ratio": ratio(values, times["edge-adder"])}
+                name: percentiles(values) | {"ratio": ratio(values, times["edge-adder"])}
                 for name, values in times.items()
             }
     finally:

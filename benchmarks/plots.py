@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from edge_adder.bench import Times
-from edge_adder.bench_report import CALLS
+from edge_adder.bench.report import CALLS
+from edge_adder.bench.run import Times
 from export.catalogue import NetworkFacts, catalogue
 from export.networks import DEFAULT
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bounds import bounds
-from edge_adder.bench_report import report as device_report
+from edge_adder.bench.report import report as device_report
 from edge_adder.errors import InputError
 from edge_adder.files import write_atomically
 from export.verify import BOUND

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from edge_adder import EdgeAdder
-from edge_adder.bench import bundled_vectors, time_in_turn
+from edge_adder.bench.run import bundled_vectors, time_interleaved
 from edge_adder.contract import IMAGE, NUMBER
 from edge_adder.predictor import BATCH_SIZE
 
@@ -102,7 +102,7 @@ class _Target:
     def shortest_ns(self, size: int) -> int:
         """Least time of a batch: LoadGen makes its queries beforehand, and must not run out."""
         call = partial(self.adder.run, self.images[:size], self.numbers[:size])
-        return int(time_in_turn({"run": call}, 200, warm_up=20)["run"].counted.min())
+        return int(time_interleaved({"run": call}, 200, warm_up=20)["run"].counted.min())
 
     def run(self, scenario: str, seconds: float, **settings: object) -> dict[str, Any]:
         """LoadGen's results of one run, by the names in its log."""

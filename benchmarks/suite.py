@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import files, graph, parity_matrix, peers, plots, scenarios, startup, untrained
+from benchmarks import files, graph, parity_matrix, peers, plots, scenarios, startup
 from benchmarks.report import readme_block, render, renew_block
+from benchmarks.search import time as untrained
 from edge_adder import EdgeAdder
-from edge_adder import bench as device
+from edge_adder.bench import run as device
 from edge_adder.contract import IMAGE
-from edge_adder.datasets import cached_mnist, find_data_dir
 from edge_adder.errors import InputError
+from edge_adder.evaluation.datasets import cached_mnist, find_data_dir
 from edge_adder.files import make_folder, write_atomically
 from export import checkpoint as checkpoints
 from export.data import load_mnist
@@ -52,7 +53,7 @@ def run_suite(
     Returns:
         What stands in ``results.json``, which is written after each part: ``date``, ``versions``,
         ``seconds`` that each part took, ``images``, what they are; ``bench`` as docs/bench.md
-        describes it; ``networks`` as `benchmarks.untrained.time_adders` returns it; ``files``,
+        describes it; ``networks`` as `benchmarks.search.time.time_adders` returns it; ``files``,
         ``startup``, ``peers``, ``graph``, ``scenarios`` and ``parity_matrix`` as the modules of
         these names return them; ``passed``, whether parity holds everywhere.
 

@@ -25,8 +25,8 @@ from edge_adder.errors import (
 )
 
 if TYPE_CHECKING:
-    from edge_adder.image import prepare_image
     from edge_adder.predictor import EdgeAdder, Outputs, Prediction
+    from edge_adder.preprocessing.prepare import prepare_image
 
 __version__ = "0.1.0"
 
@@ -57,7 +57,7 @@ _LAZY = {
     "EdgeAdder": "edge_adder.predictor",
     "Outputs": "edge_adder.predictor",
     "Prediction": "edge_adder.predictor",
-    "prepare_image": "edge_adder.image",
+    "prepare_image": "edge_adder.preprocessing.prepare",
 }
 
 

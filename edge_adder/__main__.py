@@ -1,5 +1,5 @@
 """`python -m edge_adder` is the command `edge-adder`."""
 
-from edge_adder.cli import main
+from edge_adder.cli.main import main
 
 main()

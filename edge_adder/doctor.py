@@ -1,6 +1,6 @@
 """`edge-adder doctor`: what this machine has, and whether the bundled model is right on it.
 
-A `Finding` is good, bad, or for information only; the first bad one decides the exit code. All is
+A `Check` is good, bad, or for information only; the first bad one decides the exit code. All is
 found out here and now, without a network. What onnxruntime can load it says itself, when it is
 asked to load a model from the future.
 """
@@ -14,8 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from edge_adder.cores import Threads, allowed_cores, cores_by_affinity, cpu_quota, thread_count
-from edge_adder.environment import fingerprint
+from edge_adder.environment import (
+    Threads,
+    allowed_cores,
+    cores_by_affinity,
+    cpu_quota,
+    fingerprint,
+    thread_count,
+)
 from edge_adder.errors import EdgeAdderError, ExitCode, ModelError, ProviderError
 from edge_adder.providers import (
     CPU_WHEEL,
@@ -47,13 +53,13 @@ ModelProto (onnx.proto). onnxruntime refuses each with the newest version that i
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Check:
     """One thing that was looked at.
 
     Attributes:
         name: What it was.
         good: Whether it is as it should be; None for information only.
-        text: What was found and, where it is bad, what mends it; one line.
+        text: What was found and, where it is bad, what fixes it; one line.
         facts: The same in JSON's types.
         exit_code: Where it is bad.
     """
@@ -70,14 +76,14 @@ class Diagnosis:
     """Everything that was found.
 
     Attributes:
-        asked: The provider that has to work.
-        got: The one that runs; None where none does.
+        requested: The provider that has to work.
+        active: The one that runs; None where none does.
         findings: In the order of the report.
     """
 
-    asked: Provider
-    got: str | None
-    findings: Sequence[Finding]
+    requested: Provider
+    active: str | None
+    findings: Sequence[Check]
 
     @property
     def exit_code(self) -> ExitCode:
@@ -91,7 +97,7 @@ class Diagnosis:
             "schema": SCHEMA,
             "version": VERSION,
             "exit_code": int(self.exit_code),
-            "provider": {"asked": self.asked, "got": self.got},
+            "provider": {"requested": self.requested, "active": self.active},
             "findings": [
                 {"name": each.name, "good": each.good, "text": each.text, "facts": {**each.facts}}
                 for each in self.findings
@@ -99,7 +105,7 @@ class Diagnosis:
         }
 
 
-def examine(
+def run_checks(
     provider: Provider = "cpu", threads: Threads = 1, *, spinning: bool = False
 ) -> Diagnosis:
     """Look at everything.
@@ -118,7 +124,7 @@ def examine(
     try:
         from edge_adder import predictor  # noqa: PLC0415  where it fails, that is a finding
     except ProviderError as error:
-        return Diagnosis(provider, None, [*findings, Finding("onnxruntime", False, str(error))])
+        return Diagnosis(provider, None, [*findings, Check("onnxruntime", False, str(error))])
     findings.append(_distributions(predictor.ONNXRUNTIME_VERSION))
     loaded: dict[str, EdgeAdder] = {}
     refusal: EdgeAdderError | None = None
@@ -141,7 +147,7 @@ def report(diagnosis: Diagnosis) -> list[tuple[bool | None, str]]:
     """A line for each finding, with whether it is good.
 
     Args:
-        diagnosis: What `examine` returned.
+        diagnosis: What `run_checks` returned.
     """
     marks = {True: "ok", False: "BAD", None: "-"}
     return [
@@ -150,9 +156,9 @@ def report(diagnosis: Diagnosis) -> list[tuple[bool | None, str]]:
     ]
 
 
-def _machine() -> Iterator[Finding]:
+def _machine() -> Iterator[Check]:
     machine = fingerprint()
-    yield Finding(
+    yield Check(
         "python",
         good=True,
         text=f"{machine['python']}, {machine['system']}, {machine['cpu']}",
@@ -160,33 +166,31 @@ def _machine() -> Iterator[Finding]:
     )
     packages = machine["packages"]
     text = ", ".join(f"{name} {version}" for name, version in packages.items())
-    yield Finding("packages", good=True, text=text, facts=packages)
+    yield Check("packages", good=True, text=text, facts=packages)
 
 
-def _cores() -> Finding:
+def _cores() -> Check:
     affinity, quota = cores_by_affinity(), cpu_quota()
     limit = "no quota" if quota is None else f"a quota of {quota:g}"
     facts = {"affinity": affinity, "quota": quota}
-    return Finding("cores", good=True, text=f"{affinity} by affinity, {limit}", facts=facts)
+    return Check("cores", good=True, text=f"{affinity} by affinity, {limit}", facts=facts)
 
 
-def _threads(count: int, *, spinning: bool) -> Finding:
+def _threads(count: int, *, spinning: bool) -> Check:
     auto = allowed_cores()
     busy = "spinning" if spinning else "not spinning"
     facts = {"threads": count, "auto": auto, "spinning": spinning}
-    return Finding(
-        "threads", good=True, text=f"{count} in use, auto is {auto}; {busy}", facts=facts
-    )
+    return Check("threads", good=True, text=f"{count} in use, auto is {auto}; {busy}", facts=facts)
 
 
-def _telemetry() -> Finding:
+def _telemetry() -> Check:
     value = os.environ.get(TELEMETRY_SWITCH, "")
     off = value.lower() in TELEMETRY_OFF
     text = f"{'off' if off else 'on'}, {TELEMETRY_SWITCH}={value}"
-    return Finding("telemetry", good=True if off else None, text=text, facts={"off": off})
+    return Check("telemetry", good=True if off else None, text=text, facts={"off": off})
 
 
-def _distributions(version: str) -> Finding:
+def _distributions(version: str) -> Check:
     """Which wheels of onnxruntime are installed, and whether over each other."""
     runtimes = installed_runtimes()
     facts = {"version": version, "distributions": runtimes}
@@ -194,36 +198,36 @@ def _distributions(version: str) -> Finding:
     if overlap is not None:
         cpu, cuda = (install_command(wheel, runtimes) for wheel in (CPU_WHEEL, CUDA_WHEEL))
         text = f"{overlap}; for the CPU: {cpu}; for a GPU: {cuda}"
-        return Finding("onnxruntime", good=False, text=text, facts=facts)
+        return Check("onnxruntime", good=False, text=text, facts=facts)
     (found,) = runtimes.items() or [("no distribution that pip knows", "")]
     text = f"{version}, installed as {' '.join(found).strip()}"
-    return Finding("onnxruntime", good=True, text=text, facts=facts)
+    return Check("onnxruntime", good=True, text=text, facts=facts)
 
 
-def _provider(name: str, failure: EdgeAdderError | None, *, compiled: bool, asked: bool) -> Finding:
+def _provider(name: str, failure: EdgeAdderError | None, *, compiled: bool, asked: bool) -> Check:
     """Whether a provider that is compiled in also loads; `failure` is what loading it raised."""
     facts = {"compiled": compiled, "loads": failure is None}
     if failure is None:
-        return Finding(name, good=True, text="compiled in, loads", facts=facts)
+        return Check(name, good=True, text="compiled in, loads", facts=facts)
     if not isinstance(failure, ProviderError):
-        return Finding(name, good=None, text="compiled in, has no model to run", facts=facts)
+        return Check(name, good=None, text="compiled in, has no model to run", facts=facts)
     if compiled or asked:
-        return Finding(name, good=False, text=str(failure), facts=facts)
+        return Check(name, good=False, text=str(failure), facts=facts)
     text = f"not compiled in; for a GPU: {install_command(CUDA_WHEEL, installed_runtimes())}"
-    return Finding(name, good=None, text=text, facts=facts)
+    return Check(name, good=None, text=text, facts=facts)
 
 
 def _model(
     loaded: Mapping[str, EdgeAdder], refusal: EdgeAdderError | None, version: str
-) -> Iterator[Finding]:
+) -> Iterator[Check]:
     """Whether the bundled model is the one that was shipped, loads, and answers as PyTorch did."""
-    from edge_adder.bench import bundled_vectors, parity  # noqa: PLC0415  needs onnxruntime
-    from edge_adder.bench_report import parity_lines  # noqa: PLC0415
+    from edge_adder.bench.report import parity_lines  # noqa: PLC0415
+    from edge_adder.bench.run import bundled_vectors, parity  # noqa: PLC0415  needs onnxruntime
     from edge_adder.predictor import BUNDLED_MODEL  # noqa: PLC0415
 
     bad = ExitCode.MODEL
     if refusal is not None:
-        yield Finding("model", good=False, text=str(refusal), exit_code=bad)
+        yield Check("model", good=False, text=str(refusal), exit_code=bad)
     for adder in list(loaded.values())[:1]:
         facts = {key: adder.provenance.get(key) for key in ("ir_version", "opset")}
         most = {
@@ -234,27 +238,27 @@ def _model(
             f"IR version {facts['ir_version']} and opset {facts['opset']}; onnxruntime {version} "
             f"loads up to {most['ir_version'] or 'unknown'} and {most['opset'] or 'unknown'}"
         )
-        yield Finding("model", good=True, text=text, facts=facts | {"newest": most})
+        yield Check("model", good=True, text=text, facts=facts | {"newest": most})
     stored = BUNDLED_MODEL.with_name(BUNDLED_MODEL.name + ".sha256")
     try:
         wanted = stored.read_text().split()[0]
         found = hashlib.sha256(BUNDLED_MODEL.read_bytes()).hexdigest()
     except (OSError, IndexError) as error:
-        yield Finding("hash", good=False, text=f"cannot be compared: {error}", exit_code=bad)
+        yield Check("hash", good=False, text=f"cannot be compared: {error}", exit_code=bad)
     else:
         same = found == wanted
         text = f"SHA-256 {found}" if same else f"SHA-256 {found}, expected {wanted}: install again"
-        yield Finding("hash", same, text, {"sha256": found, "expected": wanted}, bad)
+        yield Check("hash", same, text, {"sha256": found, "expected": wanted}, bad)
     for name, adder in loaded.items():
         facts = {"provider": name}
         try:
             result = parity(adder, bundled_vectors())
         except Exception as error:  # noqa: BLE001  numpy and onnxruntime raise nearly anything
             text = f"on {name}: {' '.join(str(error).split())}"
-            yield Finding("self-test", good=False, text=text, facts=facts, exit_code=bad)
+            yield Check("self-test", good=False, text=text, facts=facts, exit_code=bad)
         else:
             text = f"on {name}, {'; '.join(parity_lines(result))}"
-            yield Finding("self-test", result["passed"], text, facts | result, bad)
+            yield Check("self-test", result["passed"], text, facts | result, bad)
 
 
 def _newest(model: bytes, what: str) -> int | None:

@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
     PROVIDER = 4
     FILE = 5
     ATTENTION = 6
-    """Finished, with something to look at: some inputs failed, or a comparison fell behind."""
+    """Finished, with something to look at: some inputs failed, or a comparison regressed."""
 
 
 class EdgeAdderError(Exception):

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from edge_adder.contract import DIGITS, SUMS
-from edge_adder.decode import MOST_PIXELS, ImageSource, encode_png, read_picture
-from edge_adder.image import Preparation
-from edge_adder.ink import find_ink
-from edge_adder.pictures import write_text
+from edge_adder.evaluation.figures import write_text
 from edge_adder.predictor import Prediction
+from edge_adder.preprocessing.decode import MOST_PIXELS, ImageSource, encode_png, read_picture
+from edge_adder.preprocessing.prepare import Preparation
+from edge_adder.preprocessing.segment import segment
 
 _PANEL, _GAP, _HEAD, _FOOT = 224, 24, 64, 16
 _FAINT, _PAPER = (170, 170, 170), (255, 255, 255)
@@ -111,7 +111,7 @@ def _ink(pixels: NDArray[np.uint8], told: Preparation) -> Image.Image:
     if told.ready:
         amount = pixels / 255
     else:
-        found = find_ink(pixels, ink=told.ink)
+        found = segment(pixels, ink=told.ink)
         if found is None:
             return Image.fromarray(pixels).convert("RGB")
         amount = np.clip(found.contrast / found.full, 0.35, 1) * found.mask

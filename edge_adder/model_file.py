@@ -68,10 +68,10 @@ def check_self_contained(name: str, data: bytes) -> None:
     Raises:
         ModelError: It is refused.
     """
-    from edge_adder.onnx_needs import read_needs  # noqa: PLC0415  not for the bundled model
+    from edge_adder.onnx_scan import scan  # noqa: PLC0415  not for the bundled model
 
     try:
-        needs = read_needs(data)
+        needs = scan(data)
     except ValueError as error:
         if not any(byte < 9 or 13 < byte < 32 for byte in data[:100]):
             raise ModelError(f"{name} is text, expected an ONNX file: {_AGAIN}") from error
@@ -89,7 +89,7 @@ def check_self_contained(name: str, data: bytes) -> None:
         )
 
 
-def why_not_loaded(error: Exception) -> str:
+def describe_load_error(error: Exception) -> str:
     """What onnxruntime says of a model that it does not load, in one line that a person can read.
 
     Its own messages name lines of its source; where a version is too new they lack what to do.

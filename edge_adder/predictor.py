@@ -32,8 +32,7 @@ from edge_adder.contract import (
     SUMS,
     differences,
 )
-from edge_adder.cores import Threads, allowed_cores, thread_count
-from edge_adder.decode import MAX_PIXELS, ImageSource
+from edge_adder.environment import Threads, allowed_cores, thread_count
 from edge_adder.errors import (
     ContractError,
     EdgeAdderError,
@@ -41,10 +40,17 @@ from edge_adder.errors import (
     ModelError,
     ProviderError,
 )
-from edge_adder.image import READY, Preparation, are_ready, prepare, prepare_each
-from edge_adder.ink import INKS, Ink
-from edge_adder.map_ahead import map_ahead
-from edge_adder.model_file import check_self_contained, read_model, why_not_loaded
+from edge_adder.model_file import check_self_contained, describe_load_error, read_model
+from edge_adder.parallel import parallel_map
+from edge_adder.preprocessing.decode import MAX_PIXELS, ImageSource
+from edge_adder.preprocessing.prepare import (
+    UNCHANGED,
+    Preparation,
+    are_mnist_format,
+    prepare,
+    prepare_each,
+)
+from edge_adder.preprocessing.segment import INKS, Ink
 from edge_adder.providers import (
     EXECUTION_PROVIDERS,
     Provider,
@@ -78,8 +84,8 @@ LARGE_FILE_BYTES = 2**15
 """Files above this are decoded on several threads. Pillow takes the interpreter's lock for most of
 the time that a smaller one needs, and then threads only wait for each other."""
 
-UNSURE_BELOW = 0.6
-"""An answer of less probability is unsure. `python -m benchmarks.unsure FOLDER` measures what that
+MIN_CONFIDENCE = 0.6
+"""An answer of less probability is uncertain. `python -m benchmarks.robustness.uncertain FOLDER` measures what that
 does to pictures of no digit, and to the digits in a folder."""
 
 ONNXRUNTIME_VERSION: str = ort.__version__
@@ -117,7 +123,7 @@ class Prediction:
         sum_probability: Of that sum, 0 to 1.
         number: The number that was added.
         provider: The execution provider that computed it, ``cpu`` or ``cuda``.
-        provider_asked: The one that was asked for, which may be ``auto``.
+        requested_provider: The one that was asked for, which may be ``auto``.
         preparation: What was done to the image before the network saw it.
     """
 
@@ -127,7 +133,7 @@ class Prediction:
     sum_probability: float
     number: int
     provider: str
-    provider_asked: str
+    requested_provider: str
     preparation: Preparation
     _outputs: Outputs = field(repr=False, compare=False)  # of its whole batch
     _row: int = field(repr=False, compare=False)
@@ -138,9 +144,9 @@ class Prediction:
         return min(self.digit_probability, self.sum_probability)
 
     @property
-    def unsure(self) -> bool:
-        """Whether that is below `UNSURE_BELOW`: likely not a digit, or not to be read."""
-        return self.probability < UNSURE_BELOW
+    def uncertain(self) -> bool:
+        """Whether that is below `MIN_CONFIDENCE`: likely not a digit, or not to be read."""
+        return self.probability < MIN_CONFIDENCE
 
     @property
     def digit_log_probabilities(self) -> NDArray[np.float32]:
@@ -196,7 +202,7 @@ class EdgeAdder:
     _model: str
     _model_bytes: bytes
     _provider: str
-    _provider_asked: Provider
+    _requested_provider: Provider
     _run: _Run
     _session: ort.InferenceSession | None
     _spinning: bool
@@ -225,7 +231,7 @@ class EdgeAdder:
             "_model": name,
             "_model_bytes": data,
             "_provider": delivered,
-            "_provider_asked": provider,
+            "_requested_provider": provider,
             "_run": _runner(session, delivered),
             "_session": session,
             "_spinning": spinning,
@@ -238,7 +244,7 @@ class EdgeAdder:
             self._try()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        options = self._provider_asked, self._threads, self._spinning
+        options = self._requested_provider, self._threads, self._spinning
         return _unpickle, (self._model, self._model_bytes, *options)
 
     def _forget_session(self) -> object:
@@ -299,9 +305,9 @@ class EdgeAdder:
         return self._provider
 
     @property
-    def provider_asked(self) -> Provider:
+    def requested_provider(self) -> Provider:
         """The execution provider that was asked for: ``auto``, ``cpu`` or ``cuda``."""
-        return self._provider_asked
+        return self._requested_provider
 
     @property
     def spinning(self) -> bool:
@@ -334,7 +340,7 @@ class EdgeAdder:
             "model": self._model,
             "size_bytes": len(self._model_bytes),
             "sha256": self.model_sha256,
-            "provider": {"asked": self._provider_asked, "got": self._provider},
+            "provider": {"requested": self._requested_provider, "active": self._provider},
             "threads": self._threads,
             "spinning": self._spinning,
             "onnxruntime": ort.__version__,
@@ -368,7 +374,7 @@ class EdgeAdder:
     def predict_prepared(
         self, image: NDArray[np.uint8], preparation: Preparation, number: int
     ) -> Prediction:
-        """As `predict`, for what `edge_adder.image.prepare` returned.
+        """As `predict`, for what `edge_adder.preprocessing.prepare.prepare` returned.
 
         Args:
             image: uint8 (28, 28); 0 = background, 255 = full ink.
@@ -395,7 +401,9 @@ class EdgeAdder:
             outputs = _new_tuple(Outputs, found)
         else:
             outputs = self._run_padded(images, _NUMBERS[number])
-        return make_prediction(number, outputs, self._provider, self._provider_asked, preparation)
+        return make_prediction(
+            number, outputs, self._provider, self._requested_provider, preparation
+        )
 
     def predict_each(
         self,
@@ -498,18 +506,18 @@ class EdgeAdder:
             batches = _slices_of(images, numbers, size)
         else:
             size = self._batch or batch_size or BATCH_SIZE
-            prepared = map_ahead(
+            prepared = parallel_map(
                 lambda pair: _prepare_one(pair, ink, max_pixels),
                 _pairs(images, numbers),
                 workers,
-                is_long=lambda pair: _is_large(pair[0]),
+                is_heavy=lambda pair: _is_large(pair[0]),
             )
             batches = _in_batches(prepared, size)
-        done = map_ahead(
+        done = parallel_map(
             lambda batch: self._run_batch(batch.checked(ink)),
             batches,
             max(1, workers // self._threads),
-            is_long=lambda batch: len(batch.numbers) == size >= LARGE_BATCH,  # not the rest
+            is_heavy=lambda batch: len(batch.numbers) == size >= LARGE_BATCH,  # not the rest
         )
         return self._answers(done, raise_errors=on_error == "raise")
 
@@ -570,7 +578,7 @@ class EdgeAdder:
 
     def _cannot_run(self, error: Exception) -> EdgeAdderError:
         """What to raise where onnxruntime fails in a run; its exceptions share no base class."""
-        reason = f"{self._provider} cannot run {self._model}: {why_not_loaded(error)}"
+        reason = f"{self._provider} cannot run {self._model}: {describe_load_error(error)}"
         if self._provider != "cpu":
             return ProviderError(f"provider {reason}")
         return ModelError(f"onnxruntime {ort.__version__} on {reason}")
@@ -582,7 +590,7 @@ class EdgeAdder:
         owner = os.getpid()
         with contextlib.closing(done):  # an error holds on to this frame, and so to the threads
             for batch, outputs in done:
-                answers = _predictions(outputs, batch, self._provider, self._provider_asked)
+                answers = _predictions(outputs, batch, self._provider, self._requested_provider)
                 if not batch.errors:
                     yield from answers
                 else:
@@ -634,8 +642,8 @@ def make_prediction(
     number: int,
     outputs: Outputs,
     provider: str,
-    provider_asked: str,
-    preparation: Preparation = READY,
+    requested_provider: str,
+    preparation: Preparation = UNCHANGED,
 ) -> Prediction:
     """The answer for the first image of a batch."""
     digits, sums = outputs.digit[0].tolist(), outputs.sum[0].tolist()
@@ -647,7 +655,7 @@ def make_prediction(
         _probability(total),
         number,
         provider,
-        provider_asked,
+        requested_provider,
         preparation,
         outputs,
         0,
@@ -655,7 +663,7 @@ def make_prediction(
 
 
 def _predictions(
-    outputs: Outputs, batch: _Checked, provider: str, provider_asked: str
+    outputs: Outputs, batch: _Checked, provider: str, requested_provider: str
 ) -> Iterator[Prediction]:
     """`make_prediction` for each row of a batch, with numpy's share of it done at once."""
     rows = range(len(batch.numbers))
@@ -666,9 +674,9 @@ def _predictions(
         np.exp(np.minimum(output[every, indices], 0), dtype=np.float64).tolist()  # `_probability`
         for output, indices in zip(outputs, best, strict=True)
     ]
-    preparations = batch.preparations or itertools.repeat(READY)
+    preparations = batch.preparations or itertools.repeat(UNCHANGED)
     columns += [batch.numbers.tolist(), itertools.repeat(provider)]
-    columns += [itertools.repeat(provider_asked), preparations]
+    columns += [itertools.repeat(requested_provider), preparations]
     columns += [itertools.repeat(outputs), rows]
     return itertools.starmap(Prediction, zip(*columns, strict=False))
 
@@ -720,7 +728,7 @@ class _Batch(NamedTuple):
         unseen, errors, count = self.unseen, self.errors, len(self.numbers)
         done = self.preparations
         if unseen and ink != "dark":
-            ready = are_ready(self.images[:, 0])
+            ready = are_mnist_format(self.images[:, 0])
             unseen = [] if ready.all() else [index for index in unseen if not ready[index]]
         for index in unseen:
             try:
@@ -738,11 +746,11 @@ class _Batch(NamedTuple):
                     errors.setdefault(index, error)
         if not errors:
             numbers = np.array(self.numbers, np.int64)
-            told = [done.get(index, READY) for index in range(count)] if done else []
+            told = [done.get(index, UNCHANGED) for index in range(count)] if done else []
             return _Checked(self.images, numbers, errors, count, self.failure, told)
         good = [index for index in range(count) if index not in errors]
         numbers = np.array([self.numbers[index] for index in good], np.int64)
-        told = [done.get(index, READY) for index in good]
+        told = [done.get(index, UNCHANGED) for index in good]
         return _Checked(self.images[good], numbers, errors, count, self.failure, told)
 
 
@@ -770,7 +778,7 @@ def _prepare_one(pair: tuple[ImageSource, int], ink: Ink, max_pixels: int) -> _P
     """An image, prepared unless that is quicker together with its batch."""
     source, number = pair
     if _is_small_array(source):
-        return _Prepared(source.copy(), number, READY, unseen=True)  # the caller may change it
+        return _Prepared(source.copy(), number, UNCHANGED, unseen=True)  # the caller may change it
     try:
         image, preparation = prepare(source, ink=ink, max_pixels=max_pixels)
     except EdgeAdderError as error:
@@ -783,7 +791,7 @@ class _Prepared(NamedTuple):
 
     image: NDArray[np.uint8] | EdgeAdderError
     number: int
-    preparation: Preparation = READY
+    preparation: Preparation = UNCHANGED
     unseen: bool = False
 
 
@@ -801,7 +809,7 @@ def _in_batches(prepared: Iterator[_Prepared], size: int) -> Iterator[_Batch]:
             for index, each in enumerate(itertools.islice(prepared, size)):
                 image, number, preparation, is_unseen = each
                 numbers.append(number)
-                if preparation is not READY:
+                if preparation is not UNCHANGED:
                     preparations[index] = preparation
                 if is_unseen:
                     unseen.append(index)
@@ -948,14 +956,14 @@ def open_session(
     try:
         session = _new_session(data, options, EXECUTION_PROVIDERS[provider])
     except Exception as error:  # onnxruntime's own exceptions share no base class
-        reason = why_not_loaded(error)
+        reason = describe_load_error(error)
         raise ModelError(f"onnxruntime {ort.__version__} cannot load {name}: {reason}") from error
     check_delivered(provider, session.get_providers())
     return session
 
 
 def _open_on_cuda(data: bytes, name: str, options: ort.SessionOptions) -> ort.InferenceSession:
-    """`open_session` on CUDA and nothing else; whatever fails there says what mends it."""
+    """`open_session` on CUDA and nothing else; whatever fails there says what fixes it."""
     from edge_adder import cuda  # noqa: PLC0415  the CPU needs nothing of it
 
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")

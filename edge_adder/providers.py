@@ -93,7 +93,7 @@ def conflict(runtimes: Mapping[str, str]) -> str | None:
 def cuda_failure(
     name: str, reason: str, load_error: str | None, runtimes: Mapping[str, str]
 ) -> ProviderError:
-    """The error for a session on CUDA that could not be made: what failed, and what mends it.
+    """The error for a session on CUDA that could not be made: what failed, and what fixes it.
 
     Args:
         name: Of the model.

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from export.drawn import draw_digit
-from export.pen import photograph
+from export.synthetic.digits import draw_digit
+from export.synthetic.strokes import photograph
 
 PAGE = ("140", "26")
 """The digits on page.jpg, line by line."""

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from torchvision.datasets import MNIST
 
 from edge_adder.contract import DIGITS, IMAGE_SIDE
-from edge_adder.datasets import MNIST_FILES, cache_dir, find_data_dir, has_mnist
 from edge_adder.errors import FileAccessError, InputError
+from edge_adder.evaluation.datasets import MNIST_FILES, cache_dir, find_data_dir, has_mnist
 
 Split = Literal["fixed", "random-80-20"]
 SPLITS: tuple[Split, ...] = ("fixed", "random-80-20")

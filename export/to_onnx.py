@@ -31,12 +31,13 @@ from edge_adder.contract import (
     PROVENANCE_KEY,
     SUM,
 )
-from edge_adder.datasets import cached_mnist, find_data_dir
 from edge_adder.errors import CheckpointError, FileAccessError, InputError
+from edge_adder.evaluation.datasets import cached_mnist, find_data_dir
 from edge_adder.files import check_writable, make_folder, write_together
-from export import drawn, verify
+from export import verify
 from export.checkpoint import Checkpoint
 from export.data import load_mnist
+from export.synthetic import digits as drawn
 from export.verify import ParityRow
 
 OPSET = 18

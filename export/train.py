@@ -24,9 +24,10 @@ from torch.nn import functional as F
 
 from edge_adder.contract import DIGITS, SUMS
 from edge_adder.errors import CheckpointError, InputError
+from edge_adder.evaluation.figures import confusion_matrix
 from edge_adder.files import make_folder, write_atomically
-from edge_adder.pictures import confusion_matrix
 from export import checkpoint, networks, plots
+from export.augmentation_cache import AugmentationCache
 from export.checkpoint import Checkpoint
 from export.data import (
     SPLITS,
@@ -37,11 +38,10 @@ from export.data import (
     load_mnist,
     split_indices,
 )
-from export.drawn import draw_digits
 from export.evaluate import Accuracy, evaluate
 from export.history import EpochRecord
-from export.lessons import Lessons
-from export.outliers import NO_DIGIT, draw_outliers
+from export.synthetic.digits import draw_digits
+from export.synthetic.negatives import NON_DIGIT, draw_negatives
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -62,8 +62,8 @@ RESUME_FILE = "resume.safetensors"
 HISTORY_FILE = "history.json"
 CURVES_FILE = "curves.png"
 CONFUSION_FILE = "confusion.png"
-LESSONS_DIR = "lessons"
-"""Beside the folders of the runs; see `export.lessons.Lessons`."""
+CACHE_DIR = "augmentation_cache"
+"""Beside the folders of the runs; see `export.augmentation_cache.AugmentationCache`."""
 
 _RESUME_KEY = "edge_adder.resume"
 _WARM_UP = 0.1  # share of the run in which the learning rate rises
@@ -371,14 +371,14 @@ def train(
     if len(fit) < config.batch_size:
         raise InputError(f"batch_size must be at most {len(fit)}, got {config.batch_size}")
 
-    lessons = Lessons(
+    augmentation_cache = AugmentationCache(
         fit,
         augmentation=Augmentation() if config.augment else None,
         erase=config.erase,
         redrawn=config.redrawn,
         teachers=teachers,
         variations=config.variations,
-        folder=config.out.parent / LESSONS_DIR,
+        folder=config.out.parent / CACHE_DIR,
     )
 
     make_folder(config.out)
@@ -393,7 +393,9 @@ def train(
     table = fit_indices % DIGITS if config.numbers == "table" else None
     for epoch in range(len(state.history), config.epochs):
         began = time.perf_counter()
-        loss = _train_epoch(state, config, fit, lessons, epoch, table=table, observer=observer)
+        loss = _train_epoch(
+            state, config, fit, augmentation_cache, epoch, table=table, observer=observer
+        )
         if not math.isfinite(loss):
             raise InputError(
                 f"training diverged in epoch {epoch + 1} (loss {loss}): lower learning_rate"
@@ -418,10 +420,12 @@ def train(
 def _with_drawn(fit: LabelledImages, config: TrainConfig) -> LabelledImages:
     """MNIST's images, then drawn digits, then what is no digit."""
     digits, labels = draw_digits(config.drawn)
-    outliers = draw_outliers(config.outliers)
+    outliers = draw_negatives(config.outliers)
     return LabelledImages(
         torch.cat([fit.images, torch.from_numpy(digits), torch.from_numpy(outliers)]),
-        torch.cat([fit.labels, torch.from_numpy(labels), torch.full((config.outliers,), NO_DIGIT)]),
+        torch.cat(
+            [fit.labels, torch.from_numpy(labels), torch.full((config.outliers,), NON_DIGIT)]
+        ),
     )
 
 
@@ -448,7 +452,7 @@ def _train_epoch(
     state: _State,
     config: TrainConfig,
     fit: LabelledImages,
-    lessons: Lessons,
+    augmentation_cache: AugmentationCache,
     epoch: int,
     *,
     table: Tensor | None,
@@ -472,7 +476,7 @@ def _train_epoch(
         chosen = order[step * config.batch_size : (step + 1) * config.batch_size]
         number = numbers[chosen].to(fit.labels.device)
         chosen = chosen.to(fit.labels.device)
-        lesson, labels = lessons.batch(epoch, chosen, generator), fit.labels[chosen]
+        lesson, labels = augmentation_cache.batch(epoch, chosen, generator), fit.labels[chosen]
         done = epoch * steps + step + 1
         for group in state.optimizer.param_groups:
             group["lr"] = config.learning_rate * _rate(config, done / (config.epochs * steps))
@@ -523,7 +527,7 @@ def targets(labels: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
     """The probabilities that both outputs should have.
 
     Args:
-        labels: int64 (batch,); 0 to 9, or `NO_DIGIT`, for which all digits are as probable.
+        labels: int64 (batch,); 0 to 9, or `NON_DIGIT`, for which all digits are as probable.
         numbers: int64 (batch,); 0 to 9.
 
     Returns:
@@ -531,7 +535,7 @@ def targets(labels: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
         sum: float32 (batch, 19); the digit's, moved by the number.
     """
     digits = F.one_hot(labels.clamp(min=0), DIGITS).float()
-    digits[labels == NO_DIGIT] = 1 / DIGITS
+    digits[labels == NON_DIGIT] = 1 / DIGITS
     places = numbers[:, None] + torch.arange(DIGITS, device=numbers.device)
     return digits, digits.new_zeros(len(labels), SUMS).scatter_(1, places, digits)
 

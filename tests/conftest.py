@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from edge_adder import EdgeAdder
-from edge_adder.datasets import MNIST_FILES
+from edge_adder.evaluation.datasets import MNIST_FILES
 from edge_adder.predictor import BUNDLED_MODEL
 
 ROOT = Path(__file__).parent.parent
@@ -146,7 +146,7 @@ def on_a_disk(tmp_path: Path) -> Run:
 @pytest.fixture(scope="session")
 def tiny_mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with 600 training and 100 test images, drawn, in MNIST's own format."""
-    from export.drawn import draw_digits
+    from export.synthetic.digits import draw_digits
 
     folder = tmp_path_factory.mktemp("tiny")
     raw = folder / "MNIST" / "raw"

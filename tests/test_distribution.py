@@ -86,7 +86,7 @@ def test_the_readme_shows_what_the_sample_answers() -> None:
     readme = (ROOT / "README.md").read_text()
     line = f"# examples/five.jpg: {answer.digit} + 7 = {answer.sum}  ({answer.probability:.2%}"
     assert line.replace("%", " %") in readme
-    assert f"# {answer.digit}, {answer.sum}, {answer.unsure}\n" in readme
+    assert f"# {answer.digit}, {answer.sum}, {answer.uncertain}\n" in readme
 
 
 def test_the_readme_lists_every_exit_code() -> None:

@@ -27,7 +27,11 @@ ALLOWED = {
 CORE = {"edge_adder.contract", "edge_adder.errors", "edge_adder.files"}
 """What stands on the standard library alone, and serves both sides."""
 
-SHARED = CORE | {"edge_adder.datasets", "edge_adder.normalise", "edge_adder.pictures"}
+SHARED = CORE | {
+    "edge_adder.evaluation.datasets",
+    "edge_adder.preprocessing.normalize",
+    "edge_adder.evaluation.figures",
+}
 """What the workshop shares with the runtime; it runs no model."""
 
 CHECKERS = {"to_onnx.py", "verify.py"}
@@ -102,7 +106,7 @@ PRODUCTS = {
 }
 """What numpy may hand to BLAS, and with it to threads that a forked process does not have."""
 
-PRODUCTS_ALLOWED = {("image.py", "is_ready")}
+PRODUCTS_ALLOWED = {("prepare.py", "is_mnist_format")}
 """Of 3 × 784 by 784, which OpenBLAS computes on the calling thread: it begins to use others at
 9,216 products (`interface/gemv.c`)."""
 
@@ -153,7 +157,7 @@ def test_importing_the_package_is_light() -> None:
 
 def test_help_is_light() -> None:
     code = (
-        "from edge_adder.cli import main\n"
+        "from edge_adder.cli.main import main\n"
         "try:\n    main([{arguments}])\nexcept SystemExit as e:\n    assert not e.code, e.code"
     )
     heavy = {"onnxruntime", "numpy", "PIL", "export", "benchmarks"} | WORKSHOP
@@ -177,7 +181,7 @@ def test_a_prediction_never_loads_the_workshop() -> None:
 
 
 def test_the_doctor_never_loads_the_workshop() -> None:
-    code = "from edge_adder.doctor import examine\nassert examine().exit_code == 0"
+    code = "from edge_adder.doctor import run_checks\nassert run_checks().exit_code == 0"
     assert loaded_after(code) & ({"export", "benchmarks"} | WORKSHOP) == set()
 
 
@@ -196,7 +200,7 @@ def test_telemetry_is_off_unless_the_user_turned_it_on() -> None:
     [
         f"from edge_adder import EdgeAdder; EdgeAdder().predict({str(SAMPLE)!r}, 2)",
         "import edge_adder.predictor",
-        "from edge_adder import EdgeAdder, bench; bench.bench(EdgeAdder(), effort=bench.QUICK)",
+        "from edge_adder import EdgeAdder; from edge_adder.bench import run; run.bench(EdgeAdder(), effort=run.QUICK)",
         "import export.commands, edge_adder.predictor",
     ],
 )

@@ -14,7 +14,7 @@ from export.networks.parts import Network, one_hot, scale_image
 class BnAdder(Network):
     """21,843 parameters (7,840 of the image part, 14,003 of the adder), 1.41 M multiply-adds.
 
-    The dropout rate is not published. `python -m benchmarks.dropout` compares rates on the
+    The dropout rate is not published. `python -m benchmarks.search.dropout` compares rates on the
     validation images: the less, the better, and 0.02 is within two images of none at all.
     """
 

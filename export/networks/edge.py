@@ -26,7 +26,7 @@ def _block(
 class Edge(Network):
     """23,290 parameters, 23,178 once BatchNorm is folded; 0.27 M multiply-adds.
 
-    Found by `benchmarks.pareto`. Without padding no work goes to the black rim, 16, 32 and 48
+    Found by `benchmarks.search.pareto`. Without padding no work goes to the black rim, 16, 32 and 48
     channels fill a CPU's vector units, and most weights sit where only 2×2 positions are left.
     """
 

@@ -16,9 +16,11 @@ pytest.importorskip("torch", reason="the workshop needs the extra `export`")
 
 import torch
 
-from benchmarks import graph, pareto, untrained
-from benchmarks.layouts import layout
+from benchmarks import graph
 from benchmarks.report import graph_paragraphs
+from benchmarks.search import pareto
+from benchmarks.search import time as untrained
+from benchmarks.search.candidates import layout
 from edge_adder import EdgeAdder
 from edge_adder.errors import InputError
 from edge_adder.predictor import session_options

@@ -22,8 +22,9 @@ from benchmarks import files, parity_matrix, peers, scenarios, suite
 from benchmarks.__main__ import main as benchmarks_main
 from benchmarks.bounds import Bound, bounds
 from benchmarks.report import percent, readme_block, render, renew_block
-from edge_adder import EdgeAdder, Outputs, cli
-from edge_adder.bench import bundled_vectors, load_vectors
+from edge_adder import EdgeAdder, Outputs
+from edge_adder.bench.run import bundled_vectors, load_vectors
+from edge_adder.cli.main import main as cli
 from edge_adder.errors import CheckpointError, InputError, ProviderError
 from export import checkpoint as checkpoints
 from export import networks

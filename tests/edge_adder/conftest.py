@@ -64,7 +64,7 @@ def edge_adder_with(
             f"sys.path.insert(0, {folder!r})\n"
             "every = importlib.metadata.distributions\n"
             f"importlib.metadata.distributions = lambda: every(path=[{folder!r}])\n"
-            "from edge_adder.cli import main\n"
+            "from edge_adder.cli.main import main\n"
             f"main({list(map(str, arguments))!r})"
         )
         return subprocess.run(

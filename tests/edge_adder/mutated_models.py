@@ -15,7 +15,7 @@ import sys
 import numpy as np
 
 from edge_adder import EdgeAdder, EdgeAdderError
-from edge_adder.onnx_needs import _known_fields
+from edge_adder.onnx_scan import _known_fields
 from edge_adder.predictor import BUNDLED_MODEL
 
 SEED = 20_250_607

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_adder import EdgeAdder, InputError, bench, doctor, predictor
-from edge_adder.cores import allowed_cores
-from edge_adder.doctor import Finding, examine, report
+from edge_adder import EdgeAdder, InputError, doctor, predictor
+from edge_adder.bench import run as bench
+from edge_adder.doctor import Check, report, run_checks
+from edge_adder.environment import allowed_cores
 from edge_adder.providers import CPU_WHEEL, CUDA_WHEEL, install_command
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def finding(name: str, found: doctor.Diagnosis) -> Finding:
+def finding(name: str, found: doctor.Diagnosis) -> Check:
     (wanted,) = (each for each in found.findings if each.name == name)
     return wanted
 
@@ -56,7 +57,7 @@ class TestHere:
             "schema": "edge_adder.doctor",
             "version": 1,
             "exit_code": 0,
-            "provider": {"asked": "auto", "got": "cpu"},
+            "provider": {"requested": "auto", "active": "cpu"},
         }
         assert [each["name"] for each in found["findings"]] == NAMES
         for each in found["findings"]:
@@ -64,7 +65,7 @@ class TestHere:
             assert "\n" not in each["text"]
 
     def test_facts_are_those_of_the_model_and_the_runtime(self, adder: EdgeAdder) -> None:
-        found = examine(threads="auto", spinning=True)
+        found = run_checks(threads="auto", spinning=True)
         model = finding("model", found).facts
         assert (
             model["ir_version"] == adder.provenance["ir_version"] <= model["newest"]["ir_version"]
@@ -103,7 +104,7 @@ class TestSomethingIsWrong:
         done = edge_adder("doctor", "--provider", "cuda", "--json")
         found = json.loads(done.stdout)
         assert done.returncode == found["exit_code"] == 4
-        assert found["provider"] == {"asked": "cuda", "got": None}
+        assert found["provider"] == {"requested": "cuda", "active": None}
 
     def test_a_provider_that_is_compiled_in_and_does_not_load(
         self, monkeypatch: pytest.MonkeyPatch
@@ -115,15 +116,15 @@ class TestSomethingIsWrong:
 
         monkeypatch.setattr(predictor, "available_providers", lambda: [CUDA, CPU])
         monkeypatch.setattr(predictor.ort, "InferenceSession", session)
-        found = examine()
-        assert (bad(found), found.exit_code, found.got) == (["cuda"], 4, "cpu")
+        found = run_checks()
+        assert (bad(found), found.exit_code, found.active) == (["cuda"], 4, "cpu")
         assert finding("cuda", found).facts == {"compiled": True, "loads": False}
-        assert examine("auto").got == "cpu"
+        assert run_checks("auto").active == "cpu"
 
     def test_wheels_over_each_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
         both = {"onnxruntime": "1.32.0", "onnxruntime-gpu": "1.31.1"}
         monkeypatch.setattr(doctor, "installed_runtimes", lambda: both)
-        found = examine()
+        found = run_checks()
         assert (bad(found), found.exit_code) == (["onnxruntime"], 4)
         text = finding("onnxruntime", found).text
         assert text.startswith("onnxruntime 1.32.0 and onnxruntime-gpu 1.31.1 are installed over")
@@ -141,27 +142,27 @@ class TestSomethingIsWrong:
 
     def test_another_model_than_was_shipped(self, bundle: Path) -> None:
         bundle.with_name("default.onnx.sha256").write_text("0" * 64 + "  default.onnx\n")
-        found = examine()
+        found = run_checks()
         assert (bad(found), found.exit_code) == (["hash"], 3)
         assert f"expected {'0' * 64}: install again" in finding("hash", found).text
         bundle.with_name("default.onnx.sha256").unlink()
-        assert bad(examine()) == ["hash"]
+        assert bad(run_checks()) == ["hash"]
 
     def test_a_model_that_does_not_load(self, bundle: Path) -> None:
         bundle.write_bytes(b"no model")
-        found = examine()
-        assert (bad(found), found.exit_code, found.got) == (["model", "hash"], 3, None)
+        found = run_checks()
+        assert (bad(found), found.exit_code, found.active) == (["model", "hash"], 3, None)
         assert "cannot load default" in finding("model", found).text
         assert finding("cpu", found).good is None
         bundle.unlink()
-        assert bad(examine()) == ["model", "hash"]
+        assert bad(run_checks()) == ["model", "hash"]
 
     def test_other_answers_than_pytorchs(
         self, monkeypatch: pytest.MonkeyPatch, vectors: dict[str, np.ndarray]
     ) -> None:
         wrong = vectors | {"digit": vectors["digit"] + 1}
         monkeypatch.setattr(bench, "bundled_vectors", lambda: wrong)
-        found = examine()
+        found = run_checks()
         assert (bad(found), found.exit_code) == (["self-test"], 3)
         assert "bound 0.0001: FAILED" in finding("self-test", found).text
 
@@ -170,21 +171,21 @@ class TestSomethingIsWrong:
             raise ValueError("no\nzip file")
 
         monkeypatch.setattr(bench, "bundled_vectors", damaged)
-        found = examine()
+        found = run_checks()
         assert (bad(found), found.exit_code) == (["self-test"], 3)
         assert finding("self-test", found).text == "on cpu: no zip file"
 
     def test_the_first_bad_line_decides(self, bundle: Path) -> None:
         bundle.with_name("default.onnx.sha256").unlink()
-        assert examine("cuda").exit_code == 4
-        good = [good for good, _ in report(examine("cuda"))]
+        assert run_checks("cuda").exit_code == 4
+        good = [good for good, _ in report(run_checks("cuda"))]
         assert good.count(False) == 2
 
     def test_options_that_cannot_be(self) -> None:
         with pytest.raises(InputError, match="provider must be one of"):
-            examine("gpu")
+            run_checks("gpu")
         with pytest.raises(InputError, match="threads must be"):
-            examine(threads=0)
+            run_checks(threads=0)
 
 
 @pytest.fixture
@@ -204,6 +205,6 @@ def test_telemetry_is_off_or_the_users_choice(
     monkeypatch: pytest.MonkeyPatch, value: str, *, off: bool
 ) -> None:
     monkeypatch.setenv("ORT_DISABLE_TELEMETRY", value)
-    found = finding("telemetry", examine())
+    found = finding("telemetry", run_checks())
     assert (found.good, found.facts) == (True if off else None, {"off": off})
     assert found.text == f"{'off' if off else 'on'}, ORT_DISABLE_TELEMETRY={value}"

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from edge_adder import EdgeAdder, explain
-from edge_adder.image import READY, Preparation, prepare
+from edge_adder.preprocessing.prepare import UNCHANGED, Preparation, prepare
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -56,7 +56,7 @@ def test_an_image_in_mnists_form(adder: EdgeAdder, seven: np.ndarray) -> None:
 
 
 def test_what_was_done_in_words() -> None:
-    assert explain.describe(READY) == "in MNIST's form: unchanged"
+    assert explain.describe(UNCHANGED) == "in MNIST's form: unchanged"
     told = Preparation(
         ready=False, ink="dark", channel="blue", paper="uneven", box=(0, 0, 1, 1), stroke_width=1.26
     )

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from edge_adder import EdgeAdder, ExitCode, FileAccessError, InputError, ModelError, model_file
-from edge_adder.model_file import MAX_MODEL_BYTES, why_not_loaded
+from edge_adder.model_file import MAX_MODEL_BYTES, describe_load_error
 from edge_adder.predictor import BUNDLED_MODEL, ort
 
 from .protobuf import field
@@ -200,7 +200,7 @@ class TestVersions:
             "[ONNXRuntimeError] : 1 : FAIL : Load model failed:/onnxruntime_src/onnxruntime/core/"
             "model.cc:251 onnxruntime::Model::Model(onnx::ModelProto&&, const X&)\n Missing IR.\n"
         )
-        assert why_not_loaded(error) == "Load model failed:Missing IR."
+        assert describe_load_error(error) == "Load model failed:Missing IR."
 
 
 class TestWhatCannotRun:

@@ -1,4 +1,4 @@
-"""What is asked for runs, or an error says why not and what mends it."""
+"""What is asked for runs, or an error says why not and what fixes it."""
 
 from __future__ import annotations
 
@@ -177,12 +177,12 @@ def test_auto_goes_on_to_the_cpu_and_says_so(
 ) -> None:
     cuda_build(FakeSession)
     auto = EdgeAdder(provider="auto")
-    assert (auto.provider_asked, auto.provider) == ("auto", "cpu")
+    assert (auto.requested_provider, auto.provider) == ("auto", "cpu")
     image = ROOT / "examples" / "seven.png"
     for answer in (auto.predict(image, 1), *auto.predict_many([image], 1)):
-        assert (answer.provider_asked, answer.provider) == ("auto", "cpu")
-    assert auto.describe()["provider"] == {"asked": "auto", "got": "cpu"}
-    assert adder.describe()["provider"] == {"asked": "cpu", "got": "cpu"}
+        assert (answer.requested_provider, answer.provider) == ("auto", "cpu")
+    assert auto.describe()["provider"] == {"requested": "auto", "active": "cpu"}
+    assert adder.describe()["provider"] == {"requested": "cpu", "active": "cpu"}
 
 
 class FakeCudaSession(FakeSession):

@@ -81,7 +81,7 @@ class Trace:
 
 PREDICT = f"from edge_adder import EdgeAdder; EdgeAdder().predict({str(SEVEN)!r}, 5)"
 MANY = f"from edge_adder import EdgeAdder; list(EdgeAdder().predict_many([{str(SEVEN)!r}] * 70, 5))"
-COMMAND = "import sys; from edge_adder.cli import main; main({})"
+COMMAND = "import sys; from edge_adder.cli.main import main; main({})"
 
 
 @pytest.mark.parametrize(

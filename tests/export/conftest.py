@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the workshop needs the extra `export`")
 
-from edge_adder import cli
+from edge_adder.cli.main import main as cli
 from export import checkpoint as checkpoints
 from export.checkpoint import Checkpoint
 from export.train import TrainConfig, train

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edge_adder import cli
+from edge_adder.cli.main import main as cli
 from export import checkpoint as checkpoints
 from export import to_onnx
 

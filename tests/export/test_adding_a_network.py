@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_adder import cli
+from edge_adder.cli.main import main as cli
 from export import networks
 
 from . import toy_network

@@ -9,9 +9,9 @@ import torch
 import torchvision
 
 from edge_adder import prepare_image
-from edge_adder.datasets import DATA_VARIABLE
-from edge_adder.datasets import MNIST_FILES as FILES
 from edge_adder.errors import FileAccessError, InputError
+from edge_adder.evaluation.datasets import DATA_VARIABLE
+from edge_adder.evaluation.datasets import MNIST_FILES as FILES
 from export.data import (
     Augmentation,
     augment,

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edge_adder import ContractError, EdgeAdder, ModelError
-from edge_adder.onnx_needs import FIELDS
+from edge_adder.onnx_scan import FIELDS
 from edge_adder.predictor import BUNDLED_MODEL
 
 

@@ -17,13 +17,14 @@ import torch
 
 from edge_adder import EdgeAdder, ExitCode
 from edge_adder.contract import CONTRACT, CONTRACT_KEY, PROVENANCE_KEY
-from edge_adder.datasets import DATA_VARIABLE
 from edge_adder.errors import FileAccessError, InputError, ParityError
+from edge_adder.evaluation.datasets import DATA_VARIABLE
 from edge_adder.predictor import BUNDLED_MODEL
 from export import checkpoint as checkpoints
-from export import drawn, networks, to_onnx, verify
+from export import networks, to_onnx, verify
 from export.checkpoint import Checkpoint
 from export.data import load_mnist
+from export.synthetic import digits as drawn
 from export.verify import BATCHES, BOUND, ParityRow
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

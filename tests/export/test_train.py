@@ -19,14 +19,14 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
-from edge_adder import cli
+from edge_adder.cli.main import main as cli
 from edge_adder.errors import CheckpointError, InputError
 from export import checkpoint as checkpoints
 from export import networks
 from export import train as training
 from export.data import LabelledImages, draw_numbers, load_mnist
 from export.history import EpochRecord
-from export.outliers import NO_DIGIT, draw_outliers
+from export.synthetic.negatives import NON_DIGIT, draw_negatives
 from export.train import Observer, TrainConfig, targets, train
 
 Settings = dict[str, object]
@@ -240,7 +240,7 @@ class TestRecipes:
 
 class TestNoDigit:
     def test_the_targets_are_the_label_or_all_digits_alike(self) -> None:
-        labels, numbers = torch.tensor([3, NO_DIGIT]), torch.tensor([4, 9])
+        labels, numbers = torch.tensor([3, NON_DIGIT]), torch.tensor([4, 9])
         digit, total = targets(labels, numbers)
         assert digit[0].tolist() == [0, 0, 0, 1, 0, 0, 0, 0, 0, 0]
         assert total[0].tolist() == [0] * 7 + [1] + [0] * 11
@@ -251,7 +251,7 @@ class TestNoDigit:
         self, short: Settings, tmp_path: Path
     ) -> None:
         settings = short | {"epochs": 12, "learning_rate": 0.01, "network": "edge"}
-        images = torch.from_numpy(draw_outliers(200, seed=9))
+        images = torch.from_numpy(draw_negatives(200, seed=9))
         probability = {}
         for outliers in (0, 600):
             out = tmp_path / str(outliers)

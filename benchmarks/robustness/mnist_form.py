@@ -1,0 +1,79 @@
+"""What all images of MNIST have in common: python -m benchmarks.robustness.mnist_form.
+
+`edge_adder.preprocessing.prepare` knows by these figures which image is ready as it is, and `edge_adder.preprocessing.normalize`
+brings all others to them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from benchmarks.report import table
+from edge_adder.contract import IMAGE_SIDE
+from edge_adder.preprocessing.normalize import normalize
+from export.data import load_mnist
+
+STROKES_OF = 2_000
+"""Images of each part whose strokes are measured, evenly spaced."""
+
+
+def main(
+    data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/raw.")] = None,
+) -> None:
+    """Print the box's side, the centre of mass, the brightest pixel and the width of strokes."""
+    rows = []
+    for name in ("train", "test"):
+        images = load_mnist(data_dir, train=name == "train").images[:, 0].numpy()
+        sides, centres = sides_of(images), centres_of(images)
+        widths = stroke_widths(images[:: max(1, len(images) // STROKES_OF)])
+        counts = ", ".join(f"{side}: {(sides == side).sum():,}" for side in np.unique(sides))
+        low, middle, high = np.percentile(widths, [1, 50, 99])
+        brightest = images.max(axis=(1, 2))
+        rows.append(
+            (
+                f"{name}, {len(images):,}",
+                counts,
+                f"{centres.min():.2f} to {centres.max():.2f}",
+                f"{brightest.min()} to {brightest.max()}",
+                f"{low:.1f}, {middle:.1f}, {high:.1f}",
+            )
+        )
+    head = ("images", "longer side of the box: images", "centre of mass", "brightest pixel")
+    print(table((*head, "width of strokes, 1 %, 50 %, 99 %"), rows))
+
+
+def sides_of(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Longer side of the box around all ink, in pixels: (count,), of (count, 28, 28)."""
+    sides = np.zeros(len(images), np.int64)
+    for axis in (1, 2):
+        inked = np.any(images, axis=axis, keepdims=False) * np.int64(1)
+        extent = IMAGE_SIDE - inked.argmax(axis=1) - inked[:, ::-1].argmax(axis=1)
+        sides = np.maximum(sides, extent)
+    return sides
+
+
+def centres_of(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Centre of mass, in pixels from the middle of the first: (2, count), down and right."""
+    mass = images.astype(np.float64)
+    steps, total = np.arange(IMAGE_SIDE), mass.sum(axis=(1, 2))
+    sums = np.stack([mass.sum(axis=2) @ steps, mass.sum(axis=1) @ steps])
+    centres: NDArray[np.float64] = sums / total
+    return centres
+
+
+def stroke_widths(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mean width of the strokes in pixels, as `normalize` measures it: (count,)."""
+    cut = []
+    for image in images:
+        rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
+        cut.append(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    return np.array([normalize(np.ascontiguousarray(ink))[1] for ink in cut])
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,94 @@
+"""What preparing a picture costs against decoding it: python -m benchmarks.robustness.preparation.
+
+A photograph of 12 megapixels is drawn, as JPEG and as PNG; Pillow decodes it whole, and
+`prepare_image` makes 28×28 of it, both from bytes, in turn.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import partial
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from PIL import Image
+
+from benchmarks.report import table
+from benchmarks.search.time import SAMPLE
+from edge_adder import prepare_image
+from edge_adder.bench.run import percentiles, ratio, time_interleaved
+from export.synthetic.digits import draw_digit
+from export.synthetic.strokes import photograph
+
+WIDTH, HEIGHT = 4000, 3000
+
+
+def measure(calls: int) -> dict[str, Any]:
+    """Time both on both files, and a ready image.
+
+    Args:
+        calls: Of each, at least 20.
+
+    Returns:
+        ``ready_us``, the median of `prepare_image` on a 28×28 array in MNIST's form; and for
+        ``JPEG`` and ``PNG`` the medians ``decode_ms`` and ``prepare_ms``, and ``ratio``, of the
+        second to the first, turn by turn.
+    """
+    ready = np.asarray(Image.open(SAMPLE))
+    found: dict[str, Any] = {
+        "ready_us": percentiles(
+            time_interleaved({"ready": lambda: prepare_image(ready)}, 20 * calls, calls)["ready"]
+        )["p50"]
+    }
+    for name, data in pictures().items():
+        timed = time_interleaved(
+            {"decode": partial(decode_whole, data), "prepare": partial(prepare_image, data)},
+            calls,
+            warm_up=1,
+        )
+        decode, prepare = (percentiles(timed[key])["p50"] / 1000 for key in ("decode", "prepare"))
+        found[name] = {
+            "decode_ms": decode,
+            "prepare_ms": prepare,
+            "ratio": ratio(timed["prepare"], timed["decode"]),
+        }
+    return found
+
+
+def pictures() -> dict[str, bytes]:
+    """A drawn photograph of 12 megapixels, by the name of its format."""
+    generator = np.random.default_rng(0)
+    paper = Image.new("L", (WIDTH, HEIGHT))
+    paper.paste(Image.fromarray(draw_digit(5, generator, side=1200)), (1300, 800))
+    picture = photograph(np.asarray(paper), generator)
+    files = {}
+    for name in ("JPEG", "PNG"):
+        buffer = io.BytesIO()
+        picture.save(buffer, name)
+        files[name] = buffer.getvalue()
+    return files
+
+
+def decode_whole(data: bytes) -> None:
+    """All pixels, by Pillow alone."""
+    Image.open(io.BytesIO(data)).load()
+
+
+def main(calls: Annotated[int, typer.Option(min=20, help="Of each.")] = 20) -> None:
+    """Print both medians and their ratio."""
+    found = measure(calls)
+    rows = [
+        (
+            name,
+            *(f"{found[name][key]:.1f}" for key in ("decode_ms", "prepare_ms")),
+            f"{found[name]['ratio']:.2f}",
+        )
+        for name in ("JPEG", "PNG")
+    ]
+    print(table(("12 megapixels", "Pillow decodes, ms", "prepare_image, ms", "ratio"), rows))
+    print(f"\na ready 28×28 array: {found['ready_us']:.1f} µs")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,1 @@
+"""`edge-adder evaluate`: labelled images, and how well a model reads them."""

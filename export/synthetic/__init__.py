@@ -1,0 +1,1 @@
+"""Synthetic training images: digits, handwriting, non-digits."""

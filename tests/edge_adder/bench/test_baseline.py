@@ -1,0 +1,169 @@
+"""Comparing two results: conditions, what must match, what is refused."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from edge_adder.bench.baseline import RegressionLimit, check, compare, load, parse
+from edge_adder.errors import FileAccessError, InputError
+
+
+@pytest.fixture
+def before() -> dict:
+    figures = {"count": 9, "p50": 50.0, "p90": 60.0, "p99": None, "p99.9": None, "max": 99.0}
+    calls = {name: dict(figures) for name in ("predict_array", "session_run")}
+    return {
+        "schema": "edge_adder.bench",
+        "version": 1,
+        "environment": {"cpu": "a", "allowed_cores": 2, "python": "p", "packages": {"numpy": "2"}},
+        "model": {"sha256": "x"},
+        "provider": {"active": "cpu"},
+        "threads": 1,
+        "spinning": False,
+        "latency": {"calls": calls},
+        "throughput": {"best": {"images_per_second": 1000.0}},
+        "cold_start": {"process": 200.0, "peak_memory_bytes": 10**8},
+    }
+
+
+class TestConditions:
+    @pytest.mark.parametrize(
+        ("text", "figure", "sign", "factor"),
+        [
+            ("p90>1.10x", "predict_array.p90", ">", 1.1),
+            (" p99.9 > 2x ", "predict_array.p99.9", ">", 2.0),
+            ("max>3x", "predict_array.max", ">", 3.0),
+            ("session_run.p50>1.05x", "session_run.p50", ">", 1.05),
+            ("session_run.p99.9>1.05x", "session_run.p99.9", ">", 1.05),
+            ("throughput<0.9x", "throughput", "<", 0.9),
+            ("cold_start>1.2x", "cold_start", ">", 1.2),
+            ("peak_memory>1.2x", "peak_memory", ">", 1.2),
+        ],
+    )
+    def test_forms(self, text: str, figure: str, sign: str, factor: float) -> None:
+        found = parse(text)
+        assert (found.figure, found.sign, found.factor) == (figure, sign, factor)
+
+    @pytest.mark.parametrize("text", ["", "p90", "p90>1.1", "p90=1x", "p90>x", "p90>-1x", "P90>1x"])
+    def test_no_condition(self, text: str) -> None:
+        with pytest.raises(InputError, match="must be of the form FIGURE>Nx"):
+            parse(text)
+
+    @pytest.mark.parametrize("text", ["p90<1x", "max<0.5x", "throughput>0.5x", "cold_start<1x"])
+    def test_what_is_better_is_not_behind(self, text: str) -> None:
+        with pytest.raises(InputError, match=r"regresses with [<>], got"):
+            parse(text)
+
+    @pytest.mark.parametrize("text", ["p95>1x", "run.p50>1x", "session_run>1x", "warm_up>1x"])
+    def test_no_figure(self, text: str) -> None:
+        with pytest.raises(InputError, match=r"--fail-if knows p50, p90, .*; got"):
+            parse(text)
+
+
+class TestComparing:
+    @pytest.mark.parametrize(
+        ("condition", "value", "behind"),
+        [
+            ("p90>1.10x", 66.0, False),
+            ("p90>1.10x", 66.1, True),
+            ("p90>1.10x", 30.0, False),
+        ],
+    )
+    def test_a_percentile(self, before: dict, condition: str, value: float, behind: bool) -> None:
+        now = copy.deepcopy(before)
+        now["latency"]["calls"]["predict_array"]["p90"] = value
+        lines, regressed = compare(now, before, [parse(condition)])
+        assert regressed is behind
+        assert len(lines) == 1
+        assert lines[0].startswith(f"predict_array.p90: {value} against 60.0, ")
+        assert ("REGRESSED" in lines[0]) is behind
+
+    def test_one_of_several_is_enough(self, before: dict) -> None:
+        now = copy.deepcopy(before)
+        now["throughput"]["best"]["images_per_second"] = 800.0
+        conditions = [parse("throughput<0.9x"), parse("p50>1.1x")]
+        lines, regressed = compare(now, before, conditions)
+        assert regressed
+        assert ["REGRESSED" in line for line in lines] == [True, False]
+
+    def test_without_conditions_the_usual_figures_are_shown(self, before: dict) -> None:
+        lines, regressed = compare(before, before, [])
+        assert not regressed
+        assert [line.partition(":")[0] for line in lines] == [
+            "predict_array.p50",
+            "predict_array.p90",
+            "throughput",
+            "cold_start",
+            "peak_memory",
+        ]
+
+    def test_an_invalid_figure_fails_and_hides_no_other(self, before: dict) -> None:
+        now = copy.deepcopy(before)
+        now["latency"]["calls"]["predict_array"]["p50"] = None
+        conditions = [parse("p99>1x"), parse("p50>1x"), parse("p90>1x")]
+        lines, regressed = compare(now, before, conditions)
+        assert regressed
+        assert lines[0] == "predict_array.p99: invalid here"
+        assert lines[1] == "predict_array.p50: invalid here"
+        assert lines[2].startswith("predict_array.p90: 60.0 against 60.0, 1.00x: held")
+        lines, _ = compare(before, now, [parse("p50>1x")])
+        assert lines == ["predict_array.p50: invalid before"]
+
+    @pytest.mark.parametrize("value", [None, 0, -1.0, "fast", True, float("inf"), {}])
+    def test_a_baseline_without_the_figure_is_refused_before_measuring(
+        self, before: dict, value: object
+    ) -> None:
+        before["latency"]["calls"]["predict_array"]["p90"] = value
+        with pytest.raises(InputError, match="p90 is invalid or missing in the baseline"):
+            check(before, [parse("p90>1x")], 10_000)
+        check(before, [parse("p50>1x"), parse("max>1x"), parse("throughput<1x")], 20)
+
+    @pytest.mark.parametrize(
+        ("figure", "calls"), [("p50", 20), ("p90", 100), ("p99", 1000), ("p99.9", 10_000)]
+    )
+    def test_a_percentile_that_cannot_be_valid_is_refused(
+        self, before: dict, figure: str, calls: int
+    ) -> None:
+        before["latency"]["calls"]["predict_array"][figure] = 1.0
+        check(before, [parse(f"{figure}>1x")], calls)
+        with pytest.raises(InputError, match=f"{figure} cannot be valid: of .* 9 lie beyond it"):
+            check(before, [parse(f"{figure}>1x")], calls - 1)
+
+    def test_what_differs_beside_the_figures_is_said(self, before: dict) -> None:
+        now = copy.deepcopy(before)
+        now["environment"]["cpu"] = "b"
+        now["model"]["sha256"] = "y"
+        lines, _ = compare(now, before, [RegressionLimit("p50", ("threads",), ">", 2)])
+        assert lines[:2] == [
+            "the baseline has another model sha256: x, here y",
+            "the baseline has another environment cpu: a, here b",
+        ]
+
+
+class TestLoading:
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("", "is not JSON"),
+            ("[1]", "is no result of `edge-adder bench --json`"),
+            ('{"schema": "other"}', "is no result of"),
+            ('{"schema": "edge_adder.bench", "version": 2}', "result of version 2, expected 1"),
+            ("[" * 100_000, "is not JSON"),
+        ],
+    )
+    def test_no_result(self, tmp_path: Path, text: str, message: str) -> None:
+        (tmp_path / "r.json").write_text(text)
+        with pytest.raises(InputError, match=message):
+            load(tmp_path / "r.json")
+
+    def test_a_missing_file(self, tmp_path: Path) -> None:
+        with pytest.raises(FileAccessError, match="cannot read"):
+            load(tmp_path / "r.json")
+
+    def test_a_result(self, tmp_path: Path, before: dict) -> None:
+        (tmp_path / "r.json").write_text(json.dumps(before))
+        assert load(tmp_path / "r.json") == before

@@ -1,0 +1,70 @@
+"""Connected components, against a flood fill that a child could check."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from edge_adder.preprocessing.components import find_components
+
+
+def flood(mask: np.ndarray) -> list[frozenset[tuple[int, int]]]:
+    """Each component as the set of its pixels."""
+    left = {(int(y), int(x)) for y, x in np.argwhere(mask)}
+    found = []
+    while left:
+        waiting, reached = [left.pop()], set()
+        while waiting:
+            y, x = waiting.pop()
+            reached.add((y, x))
+            for step_y in (-1, 0, 1):
+                for step_x in (-1, 0, 1):
+                    if (y + step_y, x + step_x) in left:
+                        left.remove((y + step_y, x + step_x))
+                        waiting.append((y + step_y, x + step_x))
+        found.append(frozenset(reached))
+    return found
+
+
+@given(arrays(np.bool_, st.tuples(st.integers(1, 14), st.integers(1, 14))))
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_they_are_those_of_a_flood_fill(mask: np.ndarray) -> None:
+    found = find_components(mask)
+    pixels = []
+    for index in range(len(found)):
+        own = found.mask(np.arange(len(found)) == index)
+        where = np.argwhere(own)
+        pixels.append(frozenset((int(y), int(x)) for y, x in where))
+        (top, left), (bottom, right) = where.min(0), where.max(0) + 1
+        assert (found.top[index], found.bottom[index]) == (top, bottom)
+        assert (found.left[index], found.right[index]) == (left, right)
+        assert (found.height[index], found.width[index]) == (bottom - top, right - left)
+        assert found.area[index] == len(where)
+    assert set(pixels) == set(flood(mask))
+    assert len(pixels) == len(set(pixels))
+
+
+def test_a_snake_is_one_and_a_spiral_too() -> None:
+    mask = np.zeros((9, 9), bool)
+    mask[::2] = True
+    mask[1::4, -1] = mask[3::4, 0] = True
+    assert len(find_components(mask)) == 1
+    assert len(find_components(~mask)) == 4
+
+
+def test_totals_are_sums_over_the_pixels() -> None:
+    mask = np.array([[1, 1, 0, 1], [0, 0, 0, 1]], bool)
+    values = np.arange(8, dtype=np.float32).reshape(2, 4)
+    assert find_components(mask).total(values).tolist() == [1, 10]
+    assert find_components(mask).total(values > 2).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 3)])
+def test_none(shape: tuple[int, int]) -> None:
+    found = find_components(np.zeros(shape, bool))
+    assert len(found) == 0
+    assert not found.mask(np.zeros(0, bool)).any()
+    assert found.total(np.ones(shape, np.float32)).size == 0

@@ -1,0 +1,68 @@
+"""Ink gets MNIST's size, place and width of strokes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from edge_adder.preprocessing.normalize import STROKES, bounding_box, normalize, stroke_width
+
+
+def zigzag(pen: int, side: int = 200) -> np.ndarray:
+    """A Z of a pen's width, cut out."""
+    picture = Image.new("L", (side, side))
+    points = [(20, 20), (side - 20, 20), (20, side - 20), (side - 20, side - 20)]
+    ImageDraw.Draw(picture).line(points, fill=255, width=pen)
+    ink = np.asarray(picture)
+    return ink[bounding_box(ink > 0)]
+
+
+@pytest.mark.parametrize("pen", [4, 10, 20, 30])
+def test_strokes_are_measured(pen: int) -> None:
+    assert stroke_width(zigzag(pen) > 0) == pytest.approx(pen, rel=0.25)
+
+
+@pytest.mark.parametrize("pen", [1, 2, 4, 8])
+def test_thin_strokes_become_wider(pen: int) -> None:
+    image, width = normalize(zigzag(pen))
+    assert width < STROKES[0]
+    assert image.max() == 255
+    assert STROKES[0] - 0.5 < stroke_width(image >= 128) < 3.5
+
+
+@pytest.mark.parametrize("pen", [50, 60])
+def test_wide_strokes_become_thinner(pen: int) -> None:
+    ink = zigzag(pen)
+    image, width = normalize(ink)
+    assert width > STROKES[1]
+    assert stroke_width(image >= 128) < width - 0.3
+
+
+def test_strokes_within_mnists_range_stay() -> None:
+    ink = zigzag(28)
+    image, width = normalize(ink)
+    assert STROKES[0] < width < STROKES[1]
+    assert stroke_width(image >= 128) == pytest.approx(width, rel=0.12)
+
+
+def test_a_blot_is_not_eaten_up() -> None:
+    image, _ = normalize(np.full((50, 50), 255, np.uint8))
+    assert (image == 255).sum() >= 16 * 16
+
+
+def test_faint_ink_becomes_full() -> None:
+    faint, _ = normalize((zigzag(20) // 8).astype(np.uint8))
+    full, _ = normalize(zigzag(20))
+    assert faint.max() == 255
+    assert np.corrcoef(faint.ravel(), full.ravel())[0, 1] > 0.97
+
+
+@pytest.mark.parametrize(("height", "width"), [(90, 30), (30, 90), (60, 60), (1, 40), (40, 1)])
+def test_the_longer_side_is_20_and_the_mass_in_the_middle(height: int, width: int) -> None:
+    image, _ = normalize(np.full((height, width), 255, np.uint8))
+    rows, columns = bounding_box(image > 0)
+    assert max(rows.stop - rows.start, columns.stop - columns.start) in (19, 20)
+    mass = image.astype(float)
+    for sums in (mass.sum(0), mass.sum(1)):
+        assert 13.4 <= sums @ np.arange(28) / mass.sum() <= 14.6

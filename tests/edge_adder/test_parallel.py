@@ -1,0 +1,106 @@
+"""`parallel_map` gives what `map` gives, whatever is long and whatever fails."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from edge_adder.parallel import parallel_map
+
+
+def collect(results: Iterator[int]) -> tuple[list[int], str | None]:
+    """What came, and the message of the error that ended it."""
+    found = []
+    try:
+        found.extend(results)
+    except ValueError as error:
+        return found, str(error)
+    return found, None
+
+
+def double(item: int) -> int:
+    if item == 13:
+        raise ValueError("unlucky")
+    time.sleep(0.001 * (item % 3))
+    return 2 * item
+
+
+KINDS = {
+    "all short": lambda _: False,
+    "all long": lambda _: True,
+    "mixed": lambda item: item % 3 == 0,
+    "the first": lambda item: item == 0,
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("is_heavy", KINDS.values(), ids=KINDS)
+class TestLikeMap:
+    def test_in_order(self, workers: int, is_heavy: object) -> None:
+        assert list(parallel_map(double, iter(range(12)), workers, is_heavy=is_heavy)) == [
+            2 * item for item in range(12)
+        ]
+        assert list(parallel_map(double, [], workers, is_heavy=is_heavy)) == []
+
+    @pytest.mark.parametrize("first", [0, 9, 12, 13])
+    def test_a_failing_call_ends_it_in_its_place(
+        self, workers: int, is_heavy: object, first: int
+    ) -> None:
+        items = range(first, 20)
+        found = collect(parallel_map(double, items, workers, is_heavy=is_heavy))
+        assert found == ([2 * item for item in range(first, 13)], "unlucky")
+
+    def test_failing_items_end_it_after_the_results_before(
+        self, workers: int, is_heavy: object
+    ) -> None:
+        def items() -> Iterator[int]:
+            yield from range(7)
+            raise ValueError("no more")
+
+        found = collect(parallel_map(double, items(), workers, is_heavy=is_heavy))
+        assert found == ([0, 2, 4, 6, 8, 10, 12], "no more")
+
+
+def test_long_work_runs_at_once() -> None:
+    both = threading.Barrier(2, timeout=20)
+    assert len(list(parallel_map(lambda _: both.wait(), range(2), 2, is_heavy=lambda _: True))) == 2
+
+
+def test_the_caller_works_where_it_would_wait() -> None:
+    mine = threading.current_thread()
+    busy = threading.Event()
+    seen: dict[int, threading.Thread] = {}
+
+    def work(item: int) -> int:
+        seen[item] = threading.current_thread()
+        if item == 0:  # the only other thread is kept busy until the caller has done the rest
+            busy.set()
+            while len(seen) < 4:
+                time.sleep(0.001)
+        return item
+
+    def items() -> Iterator[int]:
+        yield 0
+        assert busy.wait(20)
+        yield from range(1, 4)
+
+    assert list(parallel_map(work, items(), 2, is_heavy=lambda _: True)) == [0, 1, 2, 3]
+    assert [seen[item] is mine for item in range(4)] == [False, True, True, True]
+
+
+def test_it_is_at_most_twice_as_many_items_ahead_as_there_are_workers() -> None:
+    taken = 0
+
+    def items() -> Iterator[int]:
+        nonlocal taken
+        while taken < 100:
+            taken += 1
+            yield taken
+
+    results = parallel_map(lambda item: item, items(), 3, is_heavy=lambda _: True)
+    for given in range(1, 20):
+        assert next(results) == given
+        assert taken <= given + 6
