@@ -25,7 +25,8 @@ from edge_adder.errors import (
 )
 
 if TYPE_CHECKING:
-    from edge_adder.predictor import EdgeAdder, Outputs, Prediction
+    from edge_adder.prediction import Outputs, Prediction
+    from edge_adder.predictor import EdgeAdder
     from edge_adder.preprocessing.prepare import prepare_image
 
 __version__ = "0.1.0"
@@ -55,8 +56,8 @@ __all__ = [
 
 _LAZY = {
     "EdgeAdder": "edge_adder.predictor",
-    "Outputs": "edge_adder.predictor",
-    "Prediction": "edge_adder.predictor",
+    "Outputs": "edge_adder.prediction",
+    "Prediction": "edge_adder.prediction",
     "prepare_image": "edge_adder.preprocessing.prepare",
 }
 

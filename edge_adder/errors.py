@@ -75,3 +75,13 @@ class FileAccessError(EdgeAdderError):
     """A file or folder that cannot be read or written."""
 
     exit_code = ExitCode.FILE
+
+
+def one_line(error: BaseException, limit: int = 200) -> str:
+    """Return an exception's text as one line; its type's name where it has none.
+
+    Args:
+        error: The exception.
+        limit: Maximum length, in characters.
+    """
+    return (" ".join(str(error).split()) or type(error).__name__)[:limit]

@@ -15,10 +15,56 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from edge_adder.errors import FileAccessError
+from edge_adder.errors import EdgeAdderError, FileAccessError, InputError
 
 if sys.platform != "win32":
     import fcntl
+
+_PIECE_BYTES = 2**16
+
+
+def read_file(
+    path: str | os.PathLike[str],
+    *,
+    limit: int,
+    what: str = "a file",
+    hint: str = "",
+    error: type[EdgeAdderError] = InputError,
+    name: str | None = None,
+) -> bytes:
+    """Read a file.
+
+    Args:
+        path: The file.
+        limit: Largest size that is expected, in bytes; of a larger file one byte more is read, so
+            that the caller sees it.
+        what: Kind of file, for the message about a folder.
+        hint: What to do where there is no such file; the end of that message.
+        error: What to raise where there is no such file.
+        name: Stands for the file in messages; its path if None.
+
+    Raises:
+        EdgeAdderError: `error`: there is no such file, it is a folder, or its name cannot be one.
+        FileAccessError: It exists and cannot be read.
+    """
+    name = name or os.fspath(path)
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  a Path takes as long again
+            # In pieces: asking for the limit at once would set that much memory aside.
+            while size <= limit and (piece := file.read(min(_PIECE_BYTES, limit + 1 - size))):
+                pieces.append(piece)
+                size += len(piece)
+    except FileNotFoundError as cause:
+        raise error(f"{name}: no such file{hint}") from cause
+    except IsADirectoryError as cause:
+        raise error(f"{name}: is a folder, expected {what}") from cause
+    except OSError as cause:
+        raise FileAccessError(f"{name}: cannot be read: {cause.strerror or cause}") from cause
+    except ValueError as cause:  # a NUL in the name
+        raise error(f"{name!r}: not a file name: {cause}") from cause
+    return b"".join(pieces)
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:

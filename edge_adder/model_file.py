@@ -1,40 +1,58 @@
-"""A model file on its way to onnxruntime: read, compared with its hash, and looked into.
+"""A model file: read, compared with its hash, scanned before onnxruntime sees it, and checked.
 
-onnxruntime opens more than this project makes: files beside a model, also in the working folder for
-a model given as bytes, operators of other makers, and a format of its own. None of it is let in.
+onnxruntime accepts more than this project makes: weights in files beside a model (in the current
+folder for a model given as bytes), custom operators, and a format of its own. None of it is
+accepted here.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from edge_adder.errors import FileAccessError, InputError, ModelError
+from edge_adder.contract import BATCH, CONTRACT, CONTRACT_KEY, PROVENANCE_KEY, differences
+from edge_adder.errors import ContractError, InputError, ModelError
+from edge_adder.files import read_file
 
 MAX_MODEL_BYTES = 64_000_000
-"""The largest model file: more than twice the largest network of this project, `wide`."""
+"""Largest model file: more than twice the size of this project's largest network, `wide`."""
 
 ONNX_DOMAINS = frozenset({"", "ai.onnx"})
-"""Both names of ONNX's own operators; exported files have no others."""
+"""Both names of ONNX's standard operators; exported files use no others."""
 
 _AGAIN = "export it again with `edge-adder export`"
+
+
+_TOO_NEW = {
+    "IR version": r"Unsupported model IR version: (\d+), max supported IR version: (\d+)",
+    "opset": r"Opset (\d+) is under development .* is till opset (\d+)",
+}
+"""What onnxruntime 1.20 to 1.32 say where a model is too new: its version, and the newest they load."""
+
+_NOISE = r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |/onnxruntime_src/[^)]*\) "
+"""Error code and source location in onnxruntime's messages."""
 
 
 def read_model(
     model: str | os.PathLike[str] | bytes, *, name: str | None = None, sha256: str | None = None
 ) -> tuple[str, bytes]:
-    """The name that stands for a model in messages and results, and its content.
+    """Read a model file.
 
     Args:
         model: Path or content.
         name: Another name than the path.
-        sha256: What the content must hash to, in hexadecimal; None for anything.
+        sha256: Expected SHA-256 of the content, in hexadecimal; None accepts any.
+
+    Returns:
+        The name that stands for the model in messages and results, and its content.
 
     Raises:
-        ModelError: There is no such file, or it is empty, too large or another one.
-        FileAccessError: It cannot be read.
-        InputError: `sha256` is no hash.
+        ModelError: The file does not exist, is empty or too large, or has another SHA-256.
+        FileAccessError: The file cannot be read.
+        InputError: `sha256` is not a SHA-256.
     """
     if sha256 is not None and not (
         isinstance(sha256, str) and re.fullmatch(r"[0-9a-fA-F]{64}", sha256)
@@ -44,7 +62,14 @@ def read_model(
         name, data = "bytes", model
     else:
         name = name or os.fspath(model)
-        data = _read(model, name)
+        data = read_file(
+            model,
+            limit=MAX_MODEL_BYTES,
+            what="an ONNX file",
+            hint=": make a model with `edge-adder export`",
+            error=ModelError,
+            name=name,
+        )
     if not data:
         raise ModelError(f"{name} is empty, expected an ONNX file: {_AGAIN}")
     if len(data) > MAX_MODEL_BYTES:
@@ -59,14 +84,14 @@ def read_model(
 
 
 def check_self_contained(name: str, data: bytes) -> None:
-    """Refuse what is no ONNX file, or needs more than itself and ONNX's own operators.
+    """Refuse a file that is not ONNX, or needs other files or custom operators.
 
     Args:
-        name: Stands in messages.
-        data: The whole file.
+        name: Stands for the model in messages.
+        data: Content of the file.
 
     Raises:
-        ModelError: It is refused.
+        ModelError: The file is refused.
     """
     from edge_adder.onnx_scan import scan  # noqa: PLC0415  not for the bundled model
 
@@ -75,7 +100,9 @@ def check_self_contained(name: str, data: bytes) -> None:
     except ValueError as error:
         if not any(byte < 9 or 13 < byte < 32 for byte in data[:100]):
             raise ModelError(f"{name} is text, expected an ONNX file: {_AGAIN}") from error
-        raise ModelError(f"{name} is no ONNX file, or a damaged one: {error}: {_AGAIN}") from error
+        raise ModelError(
+            f"{name} is not an ONNX file, or a damaged one: {error}: {_AGAIN}"
+        ) from error
     if needs.external_data:
         raise ModelError(
             f"{name} has weights in another file, expected all in one (external data is not "
@@ -90,9 +117,10 @@ def check_self_contained(name: str, data: bytes) -> None:
 
 
 def describe_load_error(error: Exception) -> str:
-    """What onnxruntime says of a model that it does not load, in one line that a person can read.
+    """Return onnxruntime's reason for not loading a model, as one readable line.
 
-    Its own messages name lines of its source; where a version is too new they lack what to do.
+    Its own messages name lines of its source, and do not say what to do about a version that is too
+    new.
     """
     reason = " ".join(str(error).split())
     for what, pattern in _TOO_NEW.items():
@@ -105,26 +133,59 @@ def describe_load_error(error: Exception) -> str:
     return re.sub(_NOISE, "", reason)[:300]
 
 
-_TOO_NEW = {
-    "IR version": r"Unsupported model IR version: (\d+), max supported IR version: (\d+)",
-    "opset": r"Opset (\d+) is under development .* is till opset (\d+)",
-}
-"""How onnxruntime 1.20 to 1.31 say that a model is too new: what the model has, what they load."""
+class Description(NamedTuple):
+    """What a model says of itself.
 
-_NOISE = r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |/onnxruntime_src/[^)]*\) "
-"""The code of an error, and the place in onnxruntime's source."""
+    Attributes:
+        batch: The size that its batch is fixed at; None for any.
+        contract: The contract in its metadata.
+        provenance: Network, weights, accuracies, parity and versions.
+    """
+
+    batch: int | None
+    contract: dict[str, Any]
+    provenance: dict[str, Any]
 
 
-def _read(path: str | os.PathLike[str], name: str) -> bytes:
-    """The content of a file, or one byte more than `MAX_MODEL_BYTES` of it."""
+def check_contract(
+    name: str, metadata: Mapping[str, str], tensors: Mapping[str, Mapping[str, list[Any]]]
+) -> Description:
+    """Compare a model's metadata and tensors with the contract.
+
+    Args:
+        name: Stands for the model in messages.
+        metadata: The model's `metadata_props`.
+        tensors: Dtype and shape by side (``inputs``, ``outputs``) and name.
+
+    Raises:
+        ContractError: They differ.
+    """
+    declared, provenance = (_parse(name, metadata, key) for key in (CONTRACT_KEY, PROVENANCE_KEY))
+    if not isinstance(provenance, dict):
+        raise ContractError(f"{name}: {PROVENANCE_KEY!r} is not a JSON object")
     try:
-        with Path(path).open("rb") as file:
-            return file.read(MAX_MODEL_BYTES + 1)
-    except FileNotFoundError as error:
-        raise ModelError(f"no model {name}: make one with `edge-adder export`") from error
-    except IsADirectoryError as error:
-        raise ModelError(f"{name} is a folder, expected an ONNX file") from error
-    except OSError as error:
-        raise FileAccessError(f"cannot read {name}: {error.strerror or error}") from error
-    except ValueError as error:  # a NUL in the name
-        raise ModelError(f"no model {name!r}: {error}") from error
+        fixed = declared["inputs"][0]["shape"][0]
+    except (KeyError, IndexError, TypeError):
+        fixed = BATCH
+    batch = fixed if type(fixed) is int and fixed > 0 else None
+    expected = CONTRACT.to_dict(batch or BATCH)
+    different = list(differences(declared, expected))
+    for side, found in tensors.items():
+        wanted = {spec["name"]: [spec["dtype"], *spec["shape"]] for spec in expected[side]}
+        different += differences(found, wanted, side)
+    if different:
+        more = f" (and {len(different) - 3} more)" if len(different) > 3 else ""
+        raise ContractError(f"{name} differs from the contract: {'; '.join(different[:3])}{more}")
+    return Description(batch, declared, provenance)
+
+
+def _parse(name: str, metadata: Mapping[str, str], key: str) -> Any:
+    """Return the JSON value of a metadata key."""
+    if key not in metadata:
+        raise ContractError(
+            f"{name} has no {key!r} in its metadata: expected a model that `edge-adder export` made"
+        )
+    try:
+        return json.loads(metadata[key])
+    except (ValueError, RecursionError) as error:
+        raise ContractError(f"{name}: its metadata is not JSON: {error}") from error

@@ -1,0 +1,373 @@
+"""`EdgeAdder.predict_many`: many images, read and run in batches, ahead of the answers.
+
+Sources → prepared images → batches → outputs → predictions. Large files are prepared on threads,
+and so are large batches run; everything keeps its order. An array of images skips the first step:
+it is cut into slices, whose format is checked at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import operator
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_adder.contract import DIGITS, IMAGE_SIDE
+from edge_adder.environment import allowed_cores
+from edge_adder.errors import EdgeAdderError, InputError
+from edge_adder.parallel import parallel_map
+from edge_adder.prediction import Outputs, Prediction, make_predictions
+from edge_adder.preprocessing.decode import MAX_PIXELS, ImageSource
+from edge_adder.preprocessing.prepare import UNCHANGED, Preparation, are_mnist_format, prepare
+from edge_adder.preprocessing.segment import INKS, Ink
+
+BATCH_SIZE = 64
+"""Images that are read ahead and run together."""
+
+SLICE_SIZE = 256
+"""The same for an array of images: nothing has to be read, and throughput is best here."""
+
+LARGE_BATCH = 32
+"""Images from which on a batch runs on a thread while the answers before it are consumed."""
+
+LARGE_FILE_BYTES = 2**15
+"""Files above this size are prepared on threads. Pillow holds the interpreter's lock for most of
+the time that a smaller one takes, so that threads would only wait for each other."""
+
+_OnError = Literal["raise", "return"]
+_RunBatch = Callable[[NDArray[np.uint8], NDArray[np.int64]], Outputs]
+_cores = functools.cache(allowed_cores)  # reading the control groups takes a millisecond
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOptions:
+    """Options of `EdgeAdder.predict_many`, where they are documented.
+
+    Raises:
+        InputError: A value is out of its range.
+    """
+
+    ink: Ink = "auto"
+    max_pixels: int = MAX_PIXELS
+    batch_size: int | None = None
+    workers: int | None = None
+    on_error: _OnError = "raise"
+
+    def __post_init__(self) -> None:
+        if self.ink not in INKS:
+            raise InputError(f"ink must be one of {', '.join(INKS)}, got {self.ink!r}")
+        if self.on_error not in ("raise", "return"):
+            raise InputError(f"on_error must be 'raise' or 'return', got {self.on_error!r}")
+        for name, value in (("batch_size", self.batch_size), ("workers", self.workers)):
+            if value is not None and (type(value) is not int or value < 1):
+                raise InputError(f"{name} must be an integer from 1, or None, got {value!r}")
+
+
+class Model(NamedTuple):
+    """What `predict_many` needs to know of a loaded model.
+
+    Attributes:
+        run: Runs up to a batch of images, uint8 (count, 1, 28, 28), with numbers, int64 (count,).
+        batch: The size that its batch is fixed at; None for any.
+        threads: Number of onnxruntime's threads for a run.
+        provider: The provider that runs it.
+        requested_provider: The one that was requested.
+    """
+
+    run: _RunBatch
+    batch: int | None
+    threads: int
+    provider: str
+    requested_provider: str
+
+
+def predict_many(
+    model: Model,
+    images: Iterable[ImageSource],
+    numbers: int | Iterable[int],
+    options: BatchOptions,
+) -> Iterator[Prediction | EdgeAdderError]:
+    """Yield the answers to many images, as `EdgeAdder.predict_many` documents it."""
+    if isinstance(images, (str, bytes, bytearray, os.PathLike)) or (
+        isinstance(images, np.ndarray) and images.ndim < 3
+    ):
+        raise InputError("images must be an iterable of images; for one use predict()")
+    if isinstance(images, np.ndarray) and images.shape[1:] == (1, IMAGE_SIDE, IMAGE_SIDE):
+        images = images[:, 0]
+    if isinstance(numbers, np.ndarray) and numbers.ndim == 1:
+        numbers = numbers.tolist()  # ints are checked in a tenth of the time
+    workers = options.workers or _cores()
+    if _is_array_of_small_images(images):
+        size = model.batch or options.batch_size or SLICE_SIZE
+        drafts = _drafts_of_array(images, numbers, size)
+    else:
+        size = model.batch or options.batch_size or BATCH_SIZE
+        items = parallel_map(
+            functools.partial(_prepare_item, ink=options.ink, max_pixels=options.max_pixels),
+            _pairs(images, numbers),
+            workers,
+            is_heavy=lambda pair: _is_large_file(pair[0]),
+        )
+        drafts = _drafts_of_items(items, size)
+    batches = parallel_map(
+        lambda draft: _run(model.run, draft.checked(options.ink)),
+        drafts,
+        max(1, workers // model.threads),
+        is_heavy=lambda draft: len(draft.numbers) == size >= LARGE_BATCH,  # not the rest
+    )
+    return _answers(model, batches, raise_errors=options.on_error == "raise")
+
+
+def check_number(number: object) -> int:
+    """Return the number to add as an int.
+
+    Raises:
+        InputError: It is not an integer from 0 to 9.
+    """
+    if not isinstance(number, (bool, np.bool_)):
+        try:
+            value = operator.index(number)  # type: ignore[arg-type]
+        except TypeError:
+            value = -1
+        if 0 <= value < DIGITS:
+            return value
+    raise InputError(f"number must be an integer from 0 to {DIGITS - 1}, got {number!r}")
+
+
+class _Batch(NamedTuple):
+    """A batch that can run; where there is an error, a blank image stands in.
+
+    Attributes:
+        images: uint8 (count, 1, 28, 28).
+        numbers: int64 (count,); 0 to 9.
+        preparations: One for each image.
+        errors: Errors by index.
+        failure: What the caller's iterables raised after the last image.
+    """
+
+    images: NDArray[np.uint8]
+    numbers: NDArray[np.int64]
+    preparations: Sequence[Preparation]
+    errors: dict[int, EdgeAdderError]
+    failure: Exception | None
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A batch whose numbers, and some of whose images, are still as the caller gave them.
+
+    Attributes:
+        images: uint8 (count, 1, 28, 28).
+        numbers: What the caller gave for each image.
+        unprepared: Indices of the images that are the caller's arrays, perhaps in MNIST's format.
+        preparations: Preparations of the images that were changed, by index.
+        errors: Errors by index.
+        failure: As in `_Batch`.
+    """
+
+    images: NDArray[np.uint8]
+    numbers: list[Any]
+    unprepared: Sequence[int]
+    preparations: dict[int, Preparation]
+    errors: dict[int, EdgeAdderError]
+    failure: Exception | None
+
+    def checked(self, ink: Ink) -> _Batch:
+        """Return the batch with all images prepared and all numbers checked."""
+        self._prepare(ink)
+        numbers = self._checked_numbers()
+        for index in self.errors:
+            self.images[index] = 0
+        preparations = [UNCHANGED] * len(numbers)
+        for index, preparation in self.preparations.items():
+            preparations[index] = preparation
+        return _Batch(self.images, numbers, preparations, self.errors, self.failure)
+
+    def _prepare(self, ink: Ink) -> None:
+        unprepared = self.unprepared
+        if unprepared and ink != "dark":
+            unchanged = are_mnist_format(self.images[:, 0])
+            unprepared = [index for index in unprepared if not unchanged[index]]
+        for index in unprepared:
+            try:
+                image, self.preparations[index] = prepare(self.images[index, 0], ink=ink)
+            except EdgeAdderError as error:
+                self.errors[index] = error
+            else:
+                self.images[index, 0] = image
+
+    def _checked_numbers(self) -> NDArray[np.int64]:
+        numbers = self.numbers
+        if set(map(type, numbers)) != {int} or not 0 <= min(numbers) <= max(numbers) < DIGITS:
+            numbers = [0] * len(numbers)
+            for index, number in enumerate(self.numbers):
+                try:
+                    numbers[index] = check_number(number)
+                except EdgeAdderError as error:
+                    self.errors.setdefault(index, error)
+        return np.array(numbers, np.int64)
+
+
+class _Item(NamedTuple):
+    """An image, uint8 (28, 28), or its error, and what to add.
+
+    `preparation` is None where the image is the caller's array, whose format is checked together
+    with that of its batch.
+    """
+
+    image: NDArray[np.uint8] | EdgeAdderError
+    number: Any
+    preparation: Preparation | None
+
+
+def _prepare_item(pair: tuple[ImageSource, Any], ink: Ink, max_pixels: int) -> _Item:
+    source, number = pair
+    if _is_small_image(source):
+        return _Item(source.copy(), number, None)  # the caller may change it
+    try:
+        image, preparation = prepare(source, ink=ink, max_pixels=max_pixels)
+    except EdgeAdderError as error:
+        return _Item(error, number, UNCHANGED)
+    return _Item(image, number, preparation)
+
+
+def _pairs(
+    images: Iterable[ImageSource], numbers: int | Iterable[int]
+) -> Iterator[tuple[ImageSource, Any]]:
+    """Yield each image with its number; raise where one iterable ends before the other."""
+    if not isinstance(numbers, Iterable):
+        yield from zip(images, itertools.repeat(check_number(numbers)))
+        return
+    missing: Any = object()
+    for image, number in itertools.zip_longest(images, numbers, fillvalue=missing):
+        if image is missing or number is missing:
+            raise _unequal("numbers" if image is missing else "images")
+        yield image, number
+
+
+def _drafts_of_items(items: Iterator[_Item], size: int) -> Iterator[_Draft]:
+    """Yield batches of `size`; what the iterator raises goes with the last one."""
+    is_last = False
+    while not is_last:
+        images = np.zeros((size, 1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+        unprepared: list[int] = []
+        draft = _Draft(images, [], unprepared, {}, {}, None)
+        try:
+            for index, (image, number, preparation) in enumerate(itertools.islice(items, size)):
+                draft.numbers.append(number)
+                if isinstance(image, EdgeAdderError):
+                    draft.errors[index] = image
+                    continue
+                images[index, 0] = image
+                if preparation is None:
+                    unprepared.append(index)
+                elif preparation is not UNCHANGED:
+                    draft.preparations[index] = preparation
+        except Exception as error:  # noqa: BLE001  raised after the answers before it
+            draft.failure = error
+        count = len(draft.numbers)
+        draft.images = images[:count]
+        is_last = count < size or draft.failure is not None
+        if count or draft.failure is not None:
+            yield draft
+
+
+def _drafts_of_array(
+    images: NDArray[np.uint8], numbers: int | Iterable[int], size: int
+) -> Iterator[_Draft]:
+    """Yield batches of an array, uint8 (count, 28, 28), as slices of it."""
+    one_for_all = not isinstance(numbers, Iterable)
+    each = iter(itertools.repeat(check_number(numbers)) if one_for_all else numbers)  # type: ignore[arg-type]
+    for start in range(0, max(1, len(images)), size):
+        part = images[start : start + size, None].copy()
+        chosen: list[Any] = []
+        failure: Exception | None = None
+        try:
+            chosen.extend(itertools.islice(each, len(part)))
+            is_last = start + size >= len(images)
+            if len(chosen) < len(part):
+                failure = _unequal("images")
+            elif is_last and not one_for_all and next(each, part) is not part:
+                failure = _unequal("numbers")
+        except Exception as error:  # noqa: BLE001  raised after the answers before it
+            failure = error
+        yield _Draft(part[: len(chosen)], chosen, range(len(chosen)), {}, {}, failure)
+        if failure is not None:
+            return
+
+
+def _unequal(more: str) -> InputError:
+    fewer = "numbers" if more == "images" else "images"
+    return InputError(f"expected as many numbers as images, got more {more} than {fewer}")
+
+
+def _run(run: _RunBatch, batch: _Batch) -> tuple[_Batch, Outputs]:
+    return batch, run(batch.images, batch.numbers)
+
+
+def _answers(
+    model: Model, batches: Generator[tuple[_Batch, Outputs]], *, raise_errors: bool
+) -> Iterator[Prediction | EdgeAdderError]:
+    """Yield the answers of every batch one by one, an error in the place of its image."""
+    owner = os.getpid()
+    with contextlib.closing(batches):  # an error holds on to this frame, and so to the threads
+        for batch, outputs in batches:
+            answers: Iterable[Prediction] = make_predictions(
+                batch.numbers,
+                outputs,
+                model.provider,
+                model.requested_provider,
+                batch.preparations,
+            )
+            if not batch.errors:
+                yield from answers
+            else:
+                for index, answer in enumerate(answers):
+                    error = batch.errors.get(index)
+                    if error is not None and raise_errors:
+                        raise error
+                    yield error or answer
+            if batch.failure is not None:
+                raise batch.failure
+            if os.getpid() != owner:  # whose threads hold what comes next
+                raise InputError(
+                    "these answers belong to the process that this one was forked from: "
+                    "call predict_many again"
+                )
+
+
+def _is_large_file(source: object) -> bool:
+    """Check whether a file, or its bytes, takes longer to prepare than to hand to a thread."""
+    if isinstance(source, bytes):
+        return len(source) > LARGE_FILE_BYTES
+    if isinstance(source, (str, os.PathLike)):
+        try:
+            return os.stat(source).st_size > LARGE_FILE_BYTES  # noqa: PTH116  a Path takes longer
+        except (OSError, ValueError):  # reported when the file is read
+            return False
+    return False
+
+
+def _is_small_image(source: object) -> TypeGuard[NDArray[np.uint8]]:
+    """Check whether this is uint8 (28, 28), whose format is checked together with its batch."""
+    return (
+        type(source) is np.ndarray
+        and source.shape == (IMAGE_SIDE, IMAGE_SIDE)
+        and source.dtype == np.uint8
+    )
+
+
+def _is_array_of_small_images(images: object) -> TypeGuard[NDArray[np.uint8]]:
+    """Check whether this is uint8 (count, 28, 28)."""
+    return (
+        type(images) is np.ndarray
+        and images.ndim == 3
+        and (len(images) == 0 or _is_small_image(images[0]))
+    )
