@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_adder import EdgeAdder
-from edge_adder.bench.run import bundled_vectors
+from edge_adder.batching import BATCH_SIZE
 from edge_adder.contract import IMAGE
 from edge_adder.environment import allowed_cores
 from edge_adder.errors import EdgeAdderError
-from edge_adder.predictor import BATCH_SIZE
+from edge_adder.parity import bundled_vectors
 from edge_adder.preprocessing.decode import encode_png
 
 

@@ -25,10 +25,10 @@ from PIL import Image
 from benchmarks.report import graph_paragraphs
 from benchmarks.search.time import SAMPLE, time_adders
 from edge_adder import EdgeAdder
-from edge_adder.bench.run import time_interleaved
+from edge_adder.bench.timing import time_interleaved
 from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
 from edge_adder.errors import InputError
-from edge_adder.predictor import open_session, session_options
+from edge_adder.session import open_session, session_options
 from export import checkpoint as checkpoints
 from export.catalogue import count_multiply_adds
 from export.networks.parts import Network

@@ -20,9 +20,10 @@ import typer
 from numpy.typing import NDArray
 
 from edge_adder import EdgeAdder
-from edge_adder.bench.run import bundled_vectors, percentiles, ratio, time_interleaved
+from edge_adder.bench.timing import CallLatency, time_interleaved
 from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
 from edge_adder.errors import CheckpointError
+from edge_adder.parity import bundled_vectors
 from export import checkpoint as checkpoints
 from export.networks.parts import Network
 
@@ -47,7 +48,7 @@ def compare_peers(adder: EdgeAdder, network: Network, calls: int) -> dict[str, A
         calls: Timed calls of each peer at batch 1; at batch 64 a tenth.
 
     Returns:
-        ``threads``; ``batches``: by batch size and peer what `edge_adder.bench.run.percentiles` gives;
+        ``threads``; ``batches``: a `edge_adder.bench.timing.CallLatency` by batch size and peer;
         ``absent``: by peer the reason.
     """
     vectors = bundled_vectors()
@@ -79,7 +80,7 @@ def compare_peers(adder: EdgeAdder, network: Network, calls: int) -> dict[str, A
             with torch.inference_mode():
                 times = time_interleaved(ready, count, warm_up=max(10, count // 20))
             batches[str(size)] = {
-                name: percentiles(values) | {"ratio": ratio(values, times["edge-adder"])}
+                name: CallLatency.from_times(values, times["edge-adder"]).to_dict()
                 for name, values in times.items()
             }
     finally:

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from edge_adder.bench.report import CALLS
-from edge_adder.bench.run import Times
+from edge_adder.bench.timing import Times
 from export.catalogue import NetworkFacts, catalogue
 from export.networks import DEFAULT
 

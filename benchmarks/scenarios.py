@@ -17,9 +17,10 @@ from typing import Annotated, Any
 import typer
 
 from edge_adder import EdgeAdder
-from edge_adder.bench.run import bundled_vectors, time_interleaved
+from edge_adder.batching import BATCH_SIZE
+from edge_adder.bench.timing import time_interleaved
 from edge_adder.contract import IMAGE, NUMBER
-from edge_adder.predictor import BATCH_SIZE
+from edge_adder.parity import bundled_vectors
 
 SERVER_BOUND_MS = 10.0
 """p99 that the server scenario must keep: a few of a shared machine's time slices."""

@@ -18,11 +18,13 @@ from benchmarks import files, graph, parity_matrix, peers, plots, scenarios, sta
 from benchmarks.report import readme_block, render, renew_block
 from benchmarks.search import time as untrained
 from edge_adder import EdgeAdder
-from edge_adder.bench import run as device
+from edge_adder.bench.run import FULL, QUICK, bench
+from edge_adder.bench.timing import Times
 from edge_adder.contract import IMAGE
 from edge_adder.errors import InputError
 from edge_adder.evaluation.datasets import cached_mnist, find_data_dir
 from edge_adder.files import make_folder, write_atomically
+from edge_adder.parity import bundled_vectors
 from export import checkpoint as checkpoints
 from export.data import load_mnist
 
@@ -68,11 +70,11 @@ def run_suite(
         raise InputError("the bundled model is not of the committed checkpoint: export it again")
     network = loaded.build()
     images, what = _images(data_dir)
-    times: dict[str, device.Times] = {}
-    effort = device.QUICK if quick else device.FULL
+    times: dict[str, Times] = {}
+    config = QUICK if quick else FULL
     some = images[:: max(1, len(images) // 20)] if quick else images
     parts: dict[str, Callable[[], Any]] = {
-        "bench": lambda: device.bench(adder, effort=effort, on_times=times.update),
+        "bench": lambda: bench(adder, config=config, on_times=times.update).to_dict(),
         "files": lambda: files.measure(adder, images, 500 if quick else 10_000, 3 if quick else 5),
         "startup": lambda: startup.measure(3 if quick else 20),
         "peers": lambda: peers.compare_peers(adder, network, 300 if quick else 10_000),
@@ -127,4 +129,4 @@ def _images(data_dir: Path | None) -> tuple[NDArray[np.uint8], str]:
     folder = find_data_dir(data_dir) or cached_mnist()
     if folder is not None:
         return load_mnist(folder, train=False).images.numpy(), "test images"
-    return device.bundled_vectors()[IMAGE.name], "drawn digits"
+    return bundled_vectors()[IMAGE.name], "drawn digits"

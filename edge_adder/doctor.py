@@ -1,8 +1,7 @@
-"""`edge-adder doctor`: what this machine has, and whether the bundled model is right on it.
+"""`edge-adder doctor`: what this machine has, and whether the bundled model works on it.
 
-A `Check` is good, bad, or for information only; the first bad one decides the exit code. All is
-found out here and now, without a network. What onnxruntime can load it says itself, when it is
-asked to load a model from the future.
+Each `Check` passes, fails, or is for information only; the first that fails decides the exit code.
+No check needs a network.
 """
 
 from __future__ import annotations
@@ -14,15 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from edge_adder.environment import (
-    Threads,
-    allowed_cores,
-    cores_by_affinity,
-    cpu_quota,
-    fingerprint,
-    thread_count,
-)
-from edge_adder.errors import EdgeAdderError, ExitCode, ModelError, ProviderError
+from edge_adder.environment import cores_by_affinity, cpu_quota, fingerprint, thread_count
+from edge_adder.errors import EdgeAdderError, ExitCode, ModelError, ProviderError, one_line
 from edge_adder.providers import (
     CPU_WHEEL,
     CUDA_WHEEL,
@@ -39,12 +31,12 @@ if TYPE_CHECKING:
 
 SCHEMA = "edge_adder.doctor"
 VERSION = 1
-"""Of the result's form."""
+"""Version of the JSON's form."""
 
 TELEMETRY_SWITCH = "ORT_DISABLE_TELEMETRY"
 TELEMETRY_OFF = ("1", "true", "yes", "on")
-"""What onnxruntime 1.31.1 takes for off, in any case of letters. With anything else, or without it,
-its uploader is on."""
+"""Values, in any case, that turn onnxruntime's uploader of usage data off, as of version 1.31.1.
+With any other value, or without the variable, it is on."""
 
 NEWER_IR = b"\x08\x7f" + b"B\x04\x0a\x00\x10\x01" + b":\x03\x12\x01g"
 NEWER_OPSET = b"\x08\x07" + b"B\x04\x0a\x00\x10\x7f" + b":\x03\x12\x01g"
@@ -54,14 +46,14 @@ ModelProto (onnx.proto). onnxruntime refuses each with the newest version that i
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at.
+    """One thing that was checked.
 
     Attributes:
-        name: What it was.
+        name: What was checked.
         good: Whether it is as it should be; None for information only.
-        text: What was found and, where it is bad, what fixes it; one line.
-        facts: The same in JSON's types.
-        exit_code: Where it is bad.
+        text: One line: what was found and, where it is bad, how to fix it.
+        facts: What was found, in JSON's types.
+        exit_code: Exit code where it is bad.
     """
 
     name: str
@@ -73,125 +65,113 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Everything that was found.
+    """All checks and what follows from them.
 
     Attributes:
         requested: The provider that has to work.
-        active: The one that runs; None where none does.
-        findings: In the order of the report.
+        active: The provider that runs the model; None where none does.
+        checks: All checks, in the order of the report.
     """
 
     requested: Provider
     active: str | None
-    findings: Sequence[Check]
+    checks: Sequence[Check]
 
     @property
     def exit_code(self) -> ExitCode:
-        """Of the first bad finding; 0 where none is bad."""
-        bad = (finding.exit_code for finding in self.findings if finding.good is False)
+        """Exit code of the first bad check; 0 where none is bad."""
+        bad = (check.exit_code for check in self.checks if check.good is False)
         return next(bad, ExitCode.DONE)
 
     def to_dict(self) -> dict[str, Any]:
-        """The same in JSON's types."""
+        """Return the diagnosis in JSON's types.
+
+        Returns:
+            ``schema``; ``version`` of this form; ``exit_code``; ``provider``: ``requested`` and
+            ``active``, null where none works; ``checks``: ``name``, ``good`` (null for information
+            only), ``text`` and ``facts`` of each, in the order of the report.
+        """
         return {
             "schema": SCHEMA,
             "version": VERSION,
             "exit_code": int(self.exit_code),
             "provider": {"requested": self.requested, "active": self.active},
-            "findings": [
+            "checks": [
                 {"name": each.name, "good": each.good, "text": each.text, "facts": {**each.facts}}
-                for each in self.findings
+                for each in self.checks
             ],
         }
 
 
-def run_checks(
-    provider: Provider = "cpu", threads: Threads = 1, *, spinning: bool = False
-) -> Diagnosis:
-    """Look at everything.
+def run_checks(provider: Provider = "cpu") -> Diagnosis:
+    """Check the machine, onnxruntime, every provider and the bundled model.
 
     Args:
-        provider: Has to work; beside it every one that is compiled in.
-        threads: As in `EdgeAdder`.
-        spinning: As in `EdgeAdder`.
+        provider: The provider that has to work. Any other that is compiled in has to work too.
 
     Raises:
-        InputError: `provider` or `threads` is none of their values.
+        InputError: `provider` is unknown.
     """
-    count = thread_count(threads)
-    candidates(provider, tuple(EXECUTION_PROVIDERS.values()))  # refuses an unknown one
-    findings = [*_machine(), _cores(), _threads(count, spinning=spinning), _telemetry()]
+    order = candidates(provider, tuple(EXECUTION_PROVIDERS.values()))  # of all, compiled in or not
+    checks = [*_check_machine(), _check_cores(), _check_telemetry()]
     try:
-        from edge_adder import predictor  # noqa: PLC0415  where it fails, that is a finding
+        from edge_adder import session  # noqa: PLC0415  a failure is a bad check
     except ProviderError as error:
-        return Diagnosis(provider, None, [*findings, Check("onnxruntime", False, str(error))])
-    findings.append(_distributions(predictor.ONNXRUNTIME_VERSION))
-    loaded: dict[str, EdgeAdder] = {}
-    refusal: EdgeAdderError | None = None
-    for name, theirs in EXECUTION_PROVIDERS.items():
-        compiled = theirs in predictor.available_providers()
-        failure: EdgeAdderError | None = None
-        try:
-            loaded[name] = predictor.EdgeAdder(provider=name, threads=count, spinning=spinning)  # type: ignore[arg-type]
-        except EdgeAdderError as error:
-            failure = error
-        if failure is not None and not isinstance(failure, ProviderError):
-            refusal = failure
-        findings.append(_provider(name, failure, compiled=compiled, asked=provider == name))
-    findings += _model(loaded, refusal, predictor.ONNXRUNTIME_VERSION)
-    order = {"auto": ("cuda", "cpu")}.get(provider, (provider,))
-    return Diagnosis(provider, next((name for name in order if name in loaded), None), findings)
+        failed = Check("onnxruntime", good=False, text=str(error))
+        return Diagnosis(provider, None, [*checks, failed])
+    version = session.ONNXRUNTIME_VERSION
+    results = {name: _load(name) for name in EXECUTION_PROVIDERS}
+    loaded = {
+        name: result for name, result in results.items() if not isinstance(result, EdgeAdderError)
+    }
+    checks += [
+        _check_onnxruntime(version),
+        *(_check_provider(name, result, name == provider) for name, result in results.items()),
+        *_check_model([*results.values()], version),
+        _check_hash(),
+        *(_check_answers(name, adder) for name, adder in loaded.items()),
+    ]
+    return Diagnosis(provider, next((name for name in order if name in loaded), None), checks)
 
 
 def report(diagnosis: Diagnosis) -> list[tuple[bool | None, str]]:
-    """A line for each finding, with whether it is good.
+    """Return a line for each check, with whether it is good.
 
     Args:
         diagnosis: What `run_checks` returned.
     """
     marks = {True: "ok", False: "BAD", None: "-"}
     return [
-        (each.good, f"{marks[each.good]:<4}{each.name:<13}{each.text}")
-        for each in diagnosis.findings
+        (each.good, f"{marks[each.good]:<4}{each.name:<13}{each.text}") for each in diagnosis.checks
     ]
 
 
-def _machine() -> Iterator[Check]:
+def _check_machine() -> Iterator[Check]:
     machine = fingerprint()
-    yield Check(
-        "python",
-        good=True,
-        text=f"{machine['python']}, {machine['system']}, {machine['cpu']}",
-        facts={key: machine[key] for key in ("python", "system", "cpu")},
-    )
+    facts = {key: machine[key] for key in ("python", "system", "cpu")}
+    yield Check("python", good=True, text=", ".join(facts.values()), facts=facts)
     packages = machine["packages"]
     text = ", ".join(f"{name} {version}" for name, version in packages.items())
     yield Check("packages", good=True, text=text, facts=packages)
 
 
-def _cores() -> Check:
-    affinity, quota = cores_by_affinity(), cpu_quota()
+def _check_cores() -> Check:
+    affinity, quota, auto = cores_by_affinity(), cpu_quota(), thread_count("auto")
     limit = "no quota" if quota is None else f"a quota of {quota:g}"
-    facts = {"affinity": affinity, "quota": quota}
-    return Check("cores", good=True, text=f"{affinity} by affinity, {limit}", facts=facts)
+    text = f"{affinity} by affinity, {limit}; --threads auto uses {auto}"
+    facts = {"affinity": affinity, "quota": quota, "auto_threads": auto}
+    return Check("cores", good=True, text=text, facts=facts)
 
 
-def _threads(count: int, *, spinning: bool) -> Check:
-    auto = allowed_cores()
-    busy = "spinning" if spinning else "not spinning"
-    facts = {"threads": count, "auto": auto, "spinning": spinning}
-    return Check("threads", good=True, text=f"{count} in use, auto is {auto}; {busy}", facts=facts)
-
-
-def _telemetry() -> Check:
+def _check_telemetry() -> Check:
     value = os.environ.get(TELEMETRY_SWITCH, "")
     off = value.lower() in TELEMETRY_OFF
     text = f"{'off' if off else 'on'}, {TELEMETRY_SWITCH}={value}"
     return Check("telemetry", good=True if off else None, text=text, facts={"off": off})
 
 
-def _distributions(version: str) -> Check:
-    """Which wheels of onnxruntime are installed, and whether over each other."""
+def _check_onnxruntime(version: str) -> Check:
+    """Check which distributions of onnxruntime are installed, and that it is only one."""
     runtimes = installed_runtimes()
     facts = {"version": version, "distributions": runtimes}
     overlap = conflict(runtimes)
@@ -204,66 +184,62 @@ def _distributions(version: str) -> Check:
     return Check("onnxruntime", good=True, text=text, facts=facts)
 
 
-def _provider(name: str, failure: EdgeAdderError | None, *, compiled: bool, asked: bool) -> Check:
-    """Whether a provider that is compiled in also loads; `failure` is what loading it raised."""
-    facts = {"compiled": compiled, "loads": failure is None}
-    if failure is None:
+def _load(provider: str) -> EdgeAdder | EdgeAdderError:
+    """Return the bundled model on a provider, or why it does not load there."""
+    from edge_adder.predictor import EdgeAdder  # noqa: PLC0415  needs onnxruntime
+
+    try:
+        return EdgeAdder(provider=provider)  # type: ignore[arg-type]
+    except EdgeAdderError as error:
+        return error
+
+
+def _check_provider(name: str, result: EdgeAdder | EdgeAdderError, requested: bool) -> Check:
+    """Check that a provider loads, where it is compiled in or requested.
+
+    Args:
+        name: Name of the provider.
+        result: What `_load` returned for it.
+        requested: Whether it has to work.
+    """
+    from edge_adder.session import available_providers  # noqa: PLC0415  needs onnxruntime
+
+    compiled = EXECUTION_PROVIDERS[name] in available_providers()
+    facts = {"compiled": compiled, "loads": not isinstance(result, EdgeAdderError)}
+    if facts["loads"]:
         return Check(name, good=True, text="compiled in, loads", facts=facts)
-    if not isinstance(failure, ProviderError):
-        return Check(name, good=None, text="compiled in, has no model to run", facts=facts)
-    if compiled or asked:
-        return Check(name, good=False, text=str(failure), facts=facts)
+    if not isinstance(result, ProviderError):
+        text = "compiled in, but has no model to run"
+        return Check(name, good=None, text=text, facts=facts)
+    if compiled or requested:
+        return Check(name, good=False, text=str(result), facts=facts)
     text = f"not compiled in; for a GPU: {install_command(CUDA_WHEEL, installed_runtimes())}"
     return Check(name, good=None, text=text, facts=facts)
 
 
-def _model(
-    loaded: Mapping[str, EdgeAdder], refusal: EdgeAdderError | None, version: str
-) -> Iterator[Check]:
-    """Whether the bundled model is the one that was shipped, loads, and answers as PyTorch did."""
-    from edge_adder.bench.report import parity_lines  # noqa: PLC0415
-    from edge_adder.bench.run import bundled_vectors, parity  # noqa: PLC0415  needs onnxruntime
-    from edge_adder.predictor import BUNDLED_MODEL  # noqa: PLC0415
-
-    bad = ExitCode.MODEL
+def _check_model(results: Sequence[EdgeAdder | EdgeAdderError], version: str) -> Iterator[Check]:
+    """Check that the bundled model is accepted, and compare its versions with onnxruntime's."""
+    errors = [result for result in results if isinstance(result, EdgeAdderError)]
+    refusal = next((error for error in errors if not isinstance(error, ProviderError)), None)
     if refusal is not None:
-        yield Check("model", good=False, text=str(refusal), exit_code=bad)
-    for adder in list(loaded.values())[:1]:
+        yield Check("model", good=False, text=str(refusal), exit_code=ExitCode.MODEL)
+    adder = next((result for result in results if not isinstance(result, EdgeAdderError)), None)
+    if adder is not None:
         facts = {key: adder.provenance.get(key) for key in ("ir_version", "opset")}
-        most = {
+        newest = {
             "ir_version": _newest(NEWER_IR, "IR version"),
             "opset": _newest(NEWER_OPSET, "opset"),
         }
         text = (
             f"IR version {facts['ir_version']} and opset {facts['opset']}; onnxruntime {version} "
-            f"loads up to {most['ir_version'] or 'unknown'} and {most['opset'] or 'unknown'}"
+            f"loads up to {newest['ir_version'] or 'unknown'} and {newest['opset'] or 'unknown'}"
         )
-        yield Check("model", good=True, text=text, facts=facts | {"newest": most})
-    stored = BUNDLED_MODEL.with_name(BUNDLED_MODEL.name + ".sha256")
-    try:
-        wanted = stored.read_text().split()[0]
-        found = hashlib.sha256(BUNDLED_MODEL.read_bytes()).hexdigest()
-    except (OSError, IndexError) as error:
-        yield Check("hash", good=False, text=f"cannot be compared: {error}", exit_code=bad)
-    else:
-        same = found == wanted
-        text = f"SHA-256 {found}" if same else f"SHA-256 {found}, expected {wanted}: install again"
-        yield Check("hash", same, text, {"sha256": found, "expected": wanted}, bad)
-    for name, adder in loaded.items():
-        facts = {"provider": name}
-        try:
-            result = parity(adder, bundled_vectors())
-        except Exception as error:  # noqa: BLE001  numpy and onnxruntime raise nearly anything
-            text = f"on {name}: {' '.join(str(error).split())}"
-            yield Check("self-test", good=False, text=text, facts=facts, exit_code=bad)
-        else:
-            text = f"on {name}, {'; '.join(parity_lines(result))}"
-            yield Check("self-test", result["passed"], text, facts | result, bad)
+        yield Check("model", good=True, text=text, facts=facts | {"newest": newest})
 
 
 def _newest(model: bytes, what: str) -> int | None:
-    """The newest version that onnxruntime can load, from its refusal; None where it says none."""
-    from edge_adder.predictor import open_session  # noqa: PLC0415
+    """Return the newest version that onnxruntime loads; None where its refusal does not say."""
+    from edge_adder.session import open_session  # noqa: PLC0415  needs onnxruntime
 
     try:
         open_session(model)
@@ -271,3 +247,33 @@ def _newest(model: bytes, what: str) -> int | None:
         said = re.search(rf"max supported {what}: (\d+)|till {what} (\d+)", str(error.__cause__))
         return int(said[1] or said[2]) if said else None
     return None
+
+
+def _check_hash() -> Check:
+    """Check that the bundled model file is the one that was shipped."""
+    from edge_adder.predictor import BUNDLED_MODEL  # noqa: PLC0415  needs onnxruntime
+
+    stored = BUNDLED_MODEL.with_name(BUNDLED_MODEL.name + ".sha256")
+    try:
+        expected = stored.read_text().split()[0]
+        found = hashlib.sha256(BUNDLED_MODEL.read_bytes()).hexdigest()
+    except (OSError, IndexError) as error:
+        text = f"cannot be compared: {one_line(error)}"
+        return Check("hash", good=False, text=text, exit_code=ExitCode.MODEL)
+    same = found == expected
+    text = f"SHA-256 {found}" if same else f"SHA-256 {found}, expected {expected}: install again"
+    return Check("hash", same, text, {"sha256": found, "expected": expected}, ExitCode.MODEL)
+
+
+def _check_answers(name: str, adder: EdgeAdder) -> Check:
+    """Check that the answers on a provider are PyTorch's."""
+    from edge_adder import parity  # noqa: PLC0415  needs onnxruntime
+
+    facts = {"provider": name}
+    try:
+        result = parity.check_parity(adder, parity.bundled_vectors())
+    except Exception as error:  # noqa: BLE001  numpy and onnxruntime raise nearly anything
+        text = f"on {name}: {one_line(error)}"
+        return Check("self-test", good=False, text=text, facts=facts, exit_code=ExitCode.MODEL)
+    text = f"on {name}, {'; '.join(result.describe())}"
+    return Check("self-test", result.passed, text, facts | result.to_dict(), ExitCode.MODEL)

@@ -17,7 +17,7 @@ from PIL import Image
 from benchmarks.report import table
 from benchmarks.search.time import SAMPLE
 from edge_adder import prepare_image
-from edge_adder.bench.run import percentiles, ratio, time_interleaved
+from edge_adder.bench.timing import percentiles, ratio, time_interleaved
 from export.synthetic.digits import draw_digit
 from export.synthetic.strokes import photograph
 

@@ -18,9 +18,9 @@ from PIL import Image
 from torch import nn
 
 from edge_adder import EdgeAdder
-from edge_adder.bench.run import IDENTITY_MODEL, percentiles, ratio, time_interleaved
+from edge_adder.bench.timing import IDENTITY_MODEL, percentiles, ratio, time_interleaved
 from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
-from edge_adder.predictor import open_session
+from edge_adder.session import open_session
 from export import networks, to_onnx
 from export.checkpoint import Checkpoint
 from export.networks.parts import Network

@@ -1,4 +1,7 @@
-"""Two results of `edge-adder bench` side by side, and conditions under which one regressed."""
+"""Comparing a result of `edge-adder bench` with an earlier one, and when it has regressed.
+
+Results are compared as the JSON that docs/bench.md describes.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,31 @@ from pathlib import Path
 from typing import Any
 
 from edge_adder.bench.report import CALLS
-from edge_adder.bench.run import MIN_TAIL_SAMPLES, SCHEMA, VERSION, rank
-from edge_adder.errors import FileAccessError, InputError
+from edge_adder.bench.result import SCHEMA, VERSION
+from edge_adder.bench.timing import MIN_TAIL_SAMPLES, PERCENTILES, calls_beyond
+from edge_adder.errors import FileAccessError, InputError, one_line
+from edge_adder.files import read_file
 
 DEFAULT_CALL = "predict_array"
-"""Whose percentile a figure without a call is."""
+"""The kind of call whose latency is meant where none is named."""
 
-_PERCENTILES = ("p50", "p90", "p99", "p99.9", "max")
-_OTHERS = {
+LATENCIES = (*PERCENTILES, "max")
+"""Figures of each kind of call that a limit may name."""
+
+OTHER_FIGURES = {
     "throughput": ("throughput", "best", "images_per_second"),
     "cold_start": ("cold_start", "process"),
     "peak_memory": ("cold_start", "peak_memory_bytes"),
 }
+"""All other figures that a limit may name, with their path in a result."""
+
+MAX_BASELINE_BYTES = 1_000_000
+"""Largest file that is read as a result, in bytes; a result has about 5 kB."""
+
 _FORM = re.compile(r"([a-z0-9_.]+)\s*([<>])\s*([0-9]+(?:\.[0-9]+)?)\s*x")
 _SIGNS = {"<": operator.lt, ">": operator.gt}
 _MORE_IS_BETTER = ("throughput",)
-_NOTED = (
+_CIRCUMSTANCES = (
     ("model", "sha256"),
     ("provider", "active"),
     ("threads",),
@@ -38,20 +50,21 @@ _NOTED = (
     ("environment", "cpu_quota"),
     ("environment", "governor"),
     ("latency", "warm_up"),
-    ("latency", "calls", "predict_array", "count"),
+    ("latency", "calls", DEFAULT_CALL, "count"),
     ("cold_start", "starts"),
 )
+"""What should be the same in both results."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegressionLimit:
-    """A figure regressed where it is above or below a factor of the baseline's.
+    """How much worse than the baseline's a figure may be.
 
     Attributes:
-        figure: Such as ``predict_array.p90`` or ``throughput``.
-        path: Where it stands in a result.
-        sign: ``>`` or ``<``.
-        factor: Of the baseline's figure.
+        figure: Name of the figure, such as ``predict_array.p90`` or ``throughput``.
+        path: Where the figure stands in a result.
+        sign: ``>`` where a larger figure is worse, ``<`` where a smaller one is.
+        factor: Limit, as a multiple of the baseline's figure.
     """
 
     figure: str
@@ -61,11 +74,11 @@ class RegressionLimit:
 
 
 def parse(text: str) -> RegressionLimit:
-    """Read a condition such as ``p90>1.10x``, ``session_run.p50>1.05x`` or ``throughput<0.9x``.
+    """Read a limit such as ``p90>1.10x``, ``session_run.p50>1.05x`` or ``throughput<0.9x``.
 
     Raises:
-        InputError: It is of another form, there is no such figure, or it holds where the figure is
-            better.
+        InputError: It has another form, its figure is unknown, or it would call an improvement a
+            regression.
     """
     found = _FORM.fullmatch(text.strip())
     if found is None:
@@ -73,38 +86,43 @@ def parse(text: str) -> RegressionLimit:
             f"--fail-if must be of the form FIGURE>Nx, such as p90>1.10x, got {text!r}"
         )
     figure, sign, factor = found[1], found[2], float(found[3])
+    name, path = _locate(figure)
     worse = "<" if figure in _MORE_IS_BETTER else ">"
-    call, _, percentile = (
-        figure.partition(".") if figure.split(".")[0] in CALLS else (DEFAULT_CALL, "", figure)
-    )
-    if figure not in _OTHERS and percentile not in _PERCENTILES:
-        known = ", ".join((*_PERCENTILES, *_OTHERS))
+    if sign != worse:
+        raise InputError(f"{figure} regresses with {worse}, got {text!r}")
+    return RegressionLimit(name, path, sign, factor)
+
+
+def _locate(figure: str) -> tuple[str, tuple[str, ...]]:
+    """Return a figure's full name and its path in a result."""
+    if figure in OTHER_FIGURES:
+        return figure, OTHER_FIGURES[figure]
+    first, _, rest = figure.partition(".")  # a percentile may have a point of its own
+    call, latency = (first, rest) if first in CALLS else (DEFAULT_CALL, figure)
+    if latency not in LATENCIES:
+        known = ", ".join((*LATENCIES, *OTHER_FIGURES))
         raise InputError(
             f"--fail-if knows {known}, and percentiles of {', '.join(CALLS)}; got {figure!r}"
         )
-    if sign != worse:
-        raise InputError(f"{figure} regresses with {worse}, got {text!r}")
-    if figure in _OTHERS:
-        return RegressionLimit(figure, _OTHERS[figure], sign, factor)
-    path = ("latency", "calls", call, percentile)
-    return RegressionLimit(f"{call}.{percentile}", path, sign, factor)
+    return f"{call}.{latency}", ("latency", "calls", call, latency)
 
 
 def load(path: Path) -> dict[str, Any]:
     """Read the result of an earlier `edge-adder bench --json`.
 
     Raises:
-        InputError: It is none, or of another version.
+        InputError: The file holds something else, or a result of another version.
         FileAccessError: The file cannot be read.
     """
+    data = read_file(path, limit=MAX_BASELINE_BYTES, error=FileAccessError)
+    if len(data) > MAX_BASELINE_BYTES:
+        raise InputError(f"{path} is too large for a result of `edge-adder bench --json`")
     try:
-        result = json.loads(path.read_bytes())
-    except OSError as error:
-        raise FileAccessError(f"cannot read {path}: {error.strerror or error}") from error
+        result = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
+        raise InputError(f"{path} is not JSON: {one_line(error)}") from error
     if not isinstance(result, dict) or result.get("schema") != SCHEMA:
-        raise InputError(f"{path} is no result of `edge-adder bench --json`")
+        raise InputError(f"{path} is not a result of `edge-adder bench --json`")
     if result.get("version") != VERSION:
         raise InputError(
             f"{path} is a result of version {result.get('version')!r}, expected {VERSION}: "
@@ -113,78 +131,86 @@ def load(path: Path) -> dict[str, Any]:
     return result
 
 
-def check(before: dict[str, Any], conditions: list[RegressionLimit], calls: int) -> None:
-    """Find out before measuring whether every condition can be decided.
+def check(before: dict[str, Any], limits: list[RegressionLimit], calls: int) -> None:
+    """Check before measuring whether every limit can be decided.
 
     Args:
         before: The baseline.
-        conditions: What will be checked.
-        calls: That will be timed of each kind.
+        limits: What will be checked.
+        calls: How many calls of each kind will be counted.
 
     Raises:
-        InputError: A figure is invalid or missing in the baseline, or will be.
+        InputError: A figure is invalid or missing in the baseline, or will be in the result.
     """
-    for condition in conditions:
-        if _figure(before, condition) is None:
-            raise InputError(f"{condition.figure} is invalid or missing in the baseline")
-        last = condition.path[-1]
-        if last.startswith("p9") or last == "p50":
-            beyond = calls - 1 - rank(calls, float(last[1:]))
-            if beyond < MIN_TAIL_SAMPLES:
-                raise InputError(
-                    f"{condition.figure} cannot be valid: of {calls:,} calls {beyond} lie beyond "
-                    f"it, expected {MIN_TAIL_SAMPLES} or more"
-                )
+    for limit in limits:
+        if _figure(before, limit.path) is None:
+            raise InputError(f"{limit.figure} is invalid or missing in the baseline")
+        percentile = PERCENTILES.get(limit.path[-1])
+        if percentile is None:
+            continue
+        beyond = calls_beyond(calls, percentile)
+        if beyond < MIN_TAIL_SAMPLES:
+            raise InputError(
+                f"{limit.figure} cannot be valid: of {calls:,} calls {beyond} lie beyond it, "
+                f"expected {MIN_TAIL_SAMPLES} or more"
+            )
 
 
 def compare(
-    result: dict[str, Any], before: dict[str, Any], conditions: list[RegressionLimit]
+    result: dict[str, Any], before: dict[str, Any], limits: list[RegressionLimit]
 ) -> tuple[list[str], bool]:
-    """Say how the conditions' figures changed; without conditions, how the usual ones did.
+    """Compare a result with a baseline.
 
     Args:
-        result: Of now.
+        result: The new result.
         before: The baseline.
-        conditions: What to check.
+        limits: What to check; where there are none, the usual figures are shown.
 
     Returns:
-        Lines for a person, and whether a condition holds or cannot be decided.
+        Lines for people, and whether a figure regressed or could not be decided.
     """
     lines = [
         f"the baseline has another {' '.join(path)}: {_value(before, path)}, here "
         f"{_value(result, path)}"
-        for path in _NOTED
+        for path in _CIRCUMSTANCES
         if _value(before, path) != _value(result, path)
     ]
+    if not limits:
+        return lines + _usual_figures(result, before), False
     regressed = False
-    for condition in conditions:
-        now, then = _figure(result, condition), _figure(before, condition)
+    for limit in limits:
+        now, then = _figure(result, limit.path), _figure(before, limit.path)
         if now is None or then is None:
             regressed = True
-            lines.append(f"{condition.figure}: invalid {'here' if now is None else 'before'}")
+            lines.append(f"{limit.figure}: invalid {'here' if now is None else 'before'}")
             continue
-        holds = bool(_SIGNS[condition.sign](now / then, condition.factor))
-        regressed = regressed or holds
+        beyond = bool(_SIGNS[limit.sign](now / then, limit.factor))
+        regressed = regressed or beyond
+        verdict = "REGRESSED" if beyond else "held"
         lines.append(
-            f"{condition.figure}: {now:,.1f} against {then:,.1f}, {now / then:.2f}x: "
-            f"{'REGRESSED' if holds else 'held'} ({condition.sign}{condition.factor:g}x)"
+            f"{_side_by_side(limit.figure, now, then)}: {verdict} ({limit.sign}{limit.factor:g}x)"
         )
-    if not conditions:
-        shown = [parse(f"{figure}>1x") for figure in ("p50", "p90", "p99")]
-        shown += [RegressionLimit(figure, path, "", 1) for figure, path in _OTHERS.items()]
-        for condition in shown:
-            pair = _value(result, condition.path), _value(before, condition.path)
-            if all(isinstance(value, (int, float)) and value for value in pair):
-                now, then = pair
-                lines.append(
-                    f"{condition.figure}: {now:,.1f} against {then:,.1f}, {now / then:.2f}x"
-                )
     return lines, regressed
 
 
-def _figure(result: dict[str, Any], condition: RegressionLimit) -> float | None:
-    """A condition's figure; None where it is missing, invalid or not above 0."""
-    value = _value(result, condition.path)
+def _usual_figures(result: dict[str, Any], before: dict[str, Any]) -> list[str]:
+    """Return a line for each of the usual figures that both results have."""
+    lines = []
+    for figure in ("p50", "p90", "p99", *OTHER_FIGURES):
+        name, path = _locate(figure)
+        now, then = _figure(result, path), _figure(before, path)
+        if now is not None and then is not None:
+            lines.append(_side_by_side(name, now, then))
+    return lines
+
+
+def _side_by_side(name: str, now: float, then: float) -> str:
+    return f"{name}: {now:,.1f} against {then:,.1f}, {now / then:.2f}x"
+
+
+def _figure(result: dict[str, Any], path: tuple[str, ...]) -> float | None:
+    """Return a figure; None where it is missing, invalid or not above 0."""
+    value = _value(result, path)
     valid = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if valid and 0 < value < math.inf else None
 

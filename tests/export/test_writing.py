@@ -107,6 +107,6 @@ def test_only_one_module_writes_files() -> None:
     calls = sorted(call for path in sources for call in writing_calls(path))
     assert calls == [
         "benchmarks/files.py: path.write_bytes(encode_png(images[index % len(images), 0]))",
-        "edge_adder/bench/run.py: model.write_bytes(adder.model_bytes)",
+        "edge_adder/bench/cold_start.py: model.write_bytes(adder.model_bytes)",
         "edge_adder/files.py: temporary.open('r+b')",
     ]
