@@ -15,10 +15,11 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks import plots
-from benchmarks.report import percent, renew_block, table
+from benchmarks.report import renew_block, table
 from benchmarks.search.time import time_adders
 from edge_adder import EdgeAdder
 from edge_adder.environment import fingerprint
+from edge_adder.evaluation.report import percent
 from edge_adder.files import write_atomically
 from export import catalogue, networks, to_onnx
 from export import checkpoint as checkpoints

@@ -23,13 +23,14 @@ import typer
 from matplotlib.figure import Figure
 
 from benchmarks.plots import png
-from benchmarks.report import percent, renew_block, spread, table
-from benchmarks.robustness import conditions
-from benchmarks.robustness import uncertain
+from benchmarks.report import renew_block, spread, table
+from benchmarks.robustness import conditions, uncertain
 from edge_adder import EdgeAdder
 from edge_adder.errors import CheckpointError
 from edge_adder.evaluation.datasets import MNIST_FILES, LabelledPictures, cache_dir, find_data_dir
-from edge_adder.evaluation.evaluate import CONFUSION_FILE, WRONG_FILE, Evaluation, evaluate
+from edge_adder.evaluation.evaluate import CONFUSION_FILE, WRONG_FILE, evaluate
+from edge_adder.evaluation.metrics import Evaluation
+from edge_adder.evaluation.report import percent
 from edge_adder.files import make_folder, write_atomically
 from export import checkpoint as checkpoints
 from export import networks, to_onnx
@@ -314,7 +315,7 @@ def figures_table(record: dict[str, Any]) -> str:
         (
             f"answered with `--min-probability {answered['min_probability']:g}`, test",
             f"{percent(answered['answered'])}, of which right "
-            f"{percent(answered['right']) or 'none'}",
+            f"{percent(answered['correct']) or 'none'}",
             "`edge-adder evaluate`",
         ),
         (
@@ -359,11 +360,11 @@ def _validation(checkpoint: Checkpoint) -> float:
 
 def coverage_curve(found: Evaluation) -> bytes:
     """How many of the answers are right against how many are left, as PNG."""
-    points = [each for each in found.coverage if each.right is not None]
+    points = [each for each in found.coverage if each.correct is not None]
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     answered = [100 * each.answered for each in points]
-    right = [100 * (each.right or 0) for each in points]
+    right = [100 * (each.correct or 0) for each in points]
     axes.plot(answered, right, marker="o")
     for x, y, each in zip(answered, right, points, strict=True):
         axes.annotate(f"{each.min_probability:g}", (x, y), (5, 4), textcoords="offset points")

@@ -17,11 +17,12 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from benchmarks.report import percent, table
+from benchmarks.report import table
 from benchmarks.robustness.photos import beside
 from edge_adder import EdgeAdder
 from edge_adder.errors import ImageError
 from edge_adder.evaluation.figures import contact_sheet
+from edge_adder.evaluation.report import percent
 from edge_adder.files import write_atomically
 from edge_adder.preprocessing.normalize import bounding_box
 from edge_adder.preprocessing.prepare import Box, prepare

@@ -16,12 +16,13 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.report import percent, table
+from benchmarks.report import table
 from edge_adder import EdgeAdder
 from edge_adder.contract import IMAGE_SIDE
 from edge_adder.errors import ImageError
 from edge_adder.evaluation import datasets
 from edge_adder.evaluation.figures import contact_sheet
+from edge_adder.evaluation.report import percent
 from edge_adder.files import write_atomically
 from edge_adder.preprocessing.decode import decode, read_file
 from edge_adder.preprocessing.prepare import prepare

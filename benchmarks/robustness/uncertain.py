@@ -14,15 +14,16 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from benchmarks.report import percent, table
+from benchmarks.report import table
 from benchmarks.robustness.negatives import draw_negative_pictures
 from benchmarks.robustness.photos import beside
 from edge_adder import EdgeAdder
 from edge_adder.errors import ImageError
 from edge_adder.evaluation import datasets
 from edge_adder.evaluation.figures import contact_sheet
+from edge_adder.evaluation.report import percent
 from edge_adder.files import write_atomically
-from edge_adder.predictor import MIN_CONFIDENCE
+from edge_adder.prediction import MIN_CONFIDENCE
 from edge_adder.preprocessing.decode import ImageSource
 from edge_adder.preprocessing.prepare import prepare
 

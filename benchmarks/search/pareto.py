@@ -24,12 +24,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.plots import png
-from benchmarks.report import percent, spread, table
+from benchmarks.report import spread, table
 from benchmarks.search.candidates import layout
 from benchmarks.search.time import load_untrained, registered, time_adders
 from edge_adder.contract import DIGITS
 from edge_adder.environment import fingerprint
 from edge_adder.errors import InputError
+from edge_adder.evaluation.report import percent
 from edge_adder.files import write_atomically
 from export import checkpoint as checkpoints
 from export import networks, train

@@ -1,14 +1,16 @@
-"""Labelled images on disk: MNIST's IDX files, or pictures named by their label."""
+"""Labelled images on disk: IDX files such as MNIST's, a table of pictures, or named pictures."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
 import gzip
+import io
 import math
 import os
 import re
 import struct
+import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_adder.contract import DIGITS
-from edge_adder.errors import FileAccessError, InputError
+from edge_adder.errors import FileAccessError, InputError, one_line
+from edge_adder.files import read_file
 
 DATA_VARIABLE = "EDGE_ADDER_DATA"
-"""Environment variable that names the folder with the images, where no `--data-dir` does."""
+"""Environment variable with the folder of the images; `--data-dir` has precedence."""
 
 MNIST_FILES = (
     "train-images-idx3-ubyte",
@@ -33,12 +36,12 @@ MNIST_FILES = (
 """The four files of MNIST, uncompressed, in ``<data dir>/MNIST/raw``."""
 
 LABELS_FILE = "labels.csv"
-"""A table of pictures: its columns ``file`` and ``label`` count."""
+"""Name of a table of pictures with the columns ``file`` and ``label``; others are ignored."""
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
-"""How the name of a picture ends."""
+"""Suffixes of a picture's name, in lower case."""
 
-_IDX_IMAGES, _IDX_LABELS = 0x0803, 0x0801  # unsigned bytes with three axes, with one
+_IDX_IMAGES, _IDX_LABELS = 0x0803, 0x0801  # magic numbers: unsigned bytes, three axes or one
 _IDX_NAME = re.compile(r"(.*)images(.?)idx3(.*?)(\.gz)?$")
 _LABELLED_NAME = re.compile(r"([0-9])(?![0-9A-Za-z])")
 
@@ -46,7 +49,7 @@ EXPECTED = (
     "MNIST's IDX files (t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte; also in MNIST/raw), "
     f"pictures in folders 0 to 9, pictures named 7.png or 7_left.jpg, or {LABELS_FILE}"
 )
-"""What `load` looks for, for messages."""
+"""What `load` looks for, as messages say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,10 @@ class LabelledPictures:
 
     Attributes:
         source: The folder or file that they were read from.
-        names: What stands for each image in a report.
-        images: Each as `EdgeAdder.predict` takes it: an array uint8 (28, 28) in MNIST's form, an
-            array of another size, or a path.
+        names: Name of each image in reports.
+        images: Each as `EdgeAdder.predict` takes it: an array uint8 (height, width), or a path.
         labels: int64 (count,); 0 to 9.
-        unlabelled: Pictures beside them that have no label.
+        unlabelled: Number of pictures in the folder that have no label.
     """
 
     source: Path
@@ -73,7 +75,7 @@ class LabelledPictures:
 
 
 def cache_dir() -> Path:
-    """The folder in the user's cache that MNIST is downloaded to.
+    """Return the folder in the user's cache that MNIST is downloaded to.
 
     Raises:
         FileAccessError: The user has no home folder.
@@ -88,7 +90,7 @@ def cache_dir() -> Path:
 
 
 def cached_mnist() -> Path | None:
-    """The folder in the user's cache where MNIST is in it; else None."""
+    """Return the folder in the user's cache if it holds MNIST, else None."""
     with contextlib.suppress(FileAccessError):
         if has_mnist(cache_dir()):
             return cache_dir()
@@ -96,14 +98,14 @@ def cached_mnist() -> Path | None:
 
 
 def find_data_dir(data_dir: Path | None) -> Path | None:
-    """The folder that the user named, by option or by `EDGE_ADDER_DATA`; else None."""
+    """Return the folder that the user named by option or by `EDGE_ADDER_DATA`, else None."""
     if data_dir is None and os.environ.get(DATA_VARIABLE):
         data_dir = Path(os.environ[DATA_VARIABLE])
     return data_dir
 
 
 def has_mnist(data_dir: Path) -> bool:
-    """Whether MNIST's four files lie in ``data_dir/MNIST/raw``, as far as can be seen."""
+    """Check whether MNIST's four files are in ``data_dir/MNIST/raw``; unreadable counts as no."""
     raw = data_dir / "MNIST" / "raw"
     return all(os.path.isfile(raw / name) for name in MNIST_FILES)  # noqa: PTH113  never raises
 
@@ -111,18 +113,21 @@ def has_mnist(data_dir: Path) -> bool:
 def load(data_dir: Path | None = None) -> LabelledPictures:
     """Find labelled images in a folder.
 
-    IDX files come first: those called t10k or test, or the only pair that there is, plain or
-    gzipped, in the folder itself, in ``raw`` or in ``MNIST/raw``. Then ``labels.csv``, whose files
-    lie beside it or in ``images``. Then pictures in folders 0 to 9, and pictures whose name is
-    their label, or starts with it and goes on with neither letter nor digit.
+    The first of these that exists is used:
+
+    1. A pair of IDX files, plain or gzipped, in the folder itself, in ``raw`` or in ``MNIST/raw``:
+       the pair named t10k or test, or the only pair.
+    2. ``labels.csv``, whose files are beside it or in ``images``.
+    3. Pictures in folders 0 to 9, and pictures whose name starts with their label, followed by
+       neither a letter nor a digit.
 
     Args:
-        data_dir: The folder. Without it `EDGE_ADDER_DATA` names it; without either it is the cache
-            that a training downloaded MNIST to.
+        data_dir: The folder; if None, the one in `EDGE_ADDER_DATA`, else the cache that a training
+            downloaded MNIST to.
 
     Raises:
-        InputError: There is nothing of the kind, or it is damaged.
-        FileAccessError: A file cannot be read.
+        InputError: There are no labelled images, or they are damaged.
+        FileAccessError: A file or folder cannot be read.
     """
     folder = find_data_dir(data_dir) or cached_mnist()
     if folder is None:
@@ -147,8 +152,8 @@ def load_idx(images: Path, labels: Path) -> LabelledPictures:
     """Read a pair of IDX files, plain or gzipped (format: yann.lecun.com/exdb/mnist).
 
     Raises:
-        InputError: They are damaged, or do not belong together.
-        OSError: One of them cannot be read.
+        InputError: They are missing, damaged, or do not belong together.
+        FileAccessError: One of them cannot be read.
     """
     pixels = _read_idx(images, _IDX_IMAGES)
     digits = _read_idx(labels, _IDX_LABELS)
@@ -163,23 +168,22 @@ def load_idx(images: Path, labels: Path) -> LabelledPictures:
 
 
 def _find_idx(folder: Path) -> Path | None:
-    """The file of images to evaluate on, if there is one."""
+    """Return the IDX file of images to evaluate on, if there is one."""
     for place in (folder, folder / "raw", folder / "MNIST" / "raw"):
         found = sorted(p for p in place.glob("*idx3*") if p.is_file() and _IDX_NAME.match(p.name))
         if not found:
             continue
         tests = [path for path in found if re.search("t10k|test", path.name)]
-        chosen = (tests or found)[0]
-        same = {path.name.removesuffix(".gz") for path in tests or found}
-        if len(same) > 1:
-            names = ", ".join(sorted(same))
-            raise InputError(f"{place} has several files of images ({names}): expected one of them")
-        return chosen
+        names = {path.name.removesuffix(".gz") for path in tests or found}
+        if len(names) > 1:
+            listed = ", ".join(sorted(names))
+            raise InputError(f"{place} has several files of images ({listed}): expected only one")
+        return (tests or found)[0]
     return None
 
 
 def _labels_beside(images: Path) -> Path:
-    """The file of labels that belongs to a file of images."""
+    """Return the IDX file of labels that belongs to one of images."""
     plain = _IDX_NAME.sub(r"\1labels\2idx1\3", images.name)
     for name in (plain, f"{plain}.gz"):
         if (images.parent / name).is_file():
@@ -188,16 +192,17 @@ def _labels_beside(images: Path) -> Path:
 
 
 def _read_idx(path: Path, kind: int) -> NDArray[np.uint8]:
-    data = path.read_bytes()
+    """Read an IDX file of unsigned bytes, plain or gzipped, with the magic number `kind`."""
+    data = read_file(path, limit=sys.maxsize, what="an IDX file")
     if path.suffix == ".gz":
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"{path} is no whole gzip file: {error}") from error
+            raise InputError(f"{path} is not a complete gzip file: {error}") from error
     axes = kind & 0xFF
     start = 4 * (1 + axes)
     if len(data) < start or struct.unpack(">I", data[:4])[0] != kind:
-        raise InputError(f"{path} is no IDX file of unsigned bytes with {axes} axes")
+        raise InputError(f"{path} is not an IDX file of unsigned bytes with {axes} axes")
     shape = struct.unpack(f">{axes}I", data[4:start])
     if math.prod(shape) != len(data) - start:
         raise InputError(
@@ -208,11 +213,14 @@ def _read_idx(path: Path, kind: int) -> NDArray[np.uint8]:
 
 
 def _load_table(table: Path) -> LabelledPictures:
+    data = read_file(table, limit=sys.maxsize, what="a table")
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = [(row["file"] or "", row["label"]) for row in csv.DictReader(file)]
+        lines = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+        rows = [(row["file"] or "", row["label"]) for row in lines]
     except (KeyError, ValueError, csv.Error) as error:
-        raise InputError(f"{table} is no table with columns file and label: {error}") from error
+        raise InputError(
+            f"{table} is not a table with columns file and label: {one_line(error)}"
+        ) from error
     wrong = [label for name, label in rows if not name or not re.fullmatch("[0-9]", label or "")]
     if wrong or not rows:
         what = f"label {wrong[0]!r}" if wrong else "no rows"
@@ -232,19 +240,19 @@ def _load_named(folder: Path) -> LabelledPictures:
     for path in sorted(_walk(folder)):
         if path.suffix.lower() not in SUFFIXES:
             continue
-        inside = re.fullmatch("[0-9]", path.parent.name) if path.parent != folder else None
-        found = inside or _LABELLED_NAME.match(path.name)
-        if found is None:
+        by_folder = re.fullmatch("[0-9]", path.parent.name) if path.parent != folder else None
+        label = by_folder or _LABELLED_NAME.match(path.name)
+        if label is None:
             unlabelled += 1
         else:
-            labelled.append((path.relative_to(folder).as_posix(), path, int(found[0])))
+            labelled.append((path.relative_to(folder).as_posix(), path, int(label[0])))
     if not labelled:
         raise InputError(f"no labelled images in {folder}: expected {EXPECTED}")
     return _pictures(folder, labelled, unlabelled)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """All files below a folder, through links, but what is hidden."""
+    """Yield all files below a folder, following links; hidden ones are skipped."""
 
     def stop(error: OSError) -> NoReturn:
         raise error

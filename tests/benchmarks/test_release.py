@@ -16,11 +16,11 @@ import pytest
 pytest.importorskip("torch", reason="the workshop needs the extra `export`")
 
 from benchmarks import release as renew
-from benchmarks.report import percent, spread
-from benchmarks.robustness import conditions
-from benchmarks.robustness import uncertain
+from benchmarks.report import spread
+from benchmarks.robustness import conditions, uncertain
 from edge_adder import EdgeAdder
 from edge_adder.errors import CheckpointError, InputError
+from edge_adder.evaluation.report import percent
 from export import checkpoint as checkpoints
 from export import networks
 from export.catalogue import count_folded_parameters, count_parameters
@@ -278,7 +278,7 @@ class TestTheTable:
         "validation": {"digit": 0.9951, "sum": 0.9951, "pairs": 50_000},
         "test": {"digit": 0.9957, "sum": 0.9956, "pairs": 100_000},
         "calibration_error": {"digit": 0.00123, "sum": 0.002},
-        "coverage": {"min_probability": 0.9, "answered": 0.98, "right": None},
+        "coverage": {"min_probability": 0.9, "answered": 0.98, "correct": None},
         "not_answered": {"letters": 0.955, "faces": 0.903},
         "parameters": 21_850,
         "folded_parameters": 21_754,

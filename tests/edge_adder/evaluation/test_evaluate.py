@@ -15,18 +15,21 @@ import pytest
 from PIL import Image
 
 from edge_adder import EdgeAdder, Outputs
-from edge_adder.evaluation import evaluate as evaluation
 from edge_adder.evaluation.datasets import LabelledPictures
-from edge_adder.evaluation.evaluate import calibration_error, coverage, evaluate, report
+from edge_adder.evaluation.evaluate import evaluate
+from edge_adder.evaluation.metrics import Evaluation
+from edge_adder.evaluation.report import percent, report
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-ROOT = Path(__file__).parents[3]
+EXAMPLES = Path(__file__).parents[3] / "examples"
+FIGURES = {"confusion.png", "wrong.png"}
+NEVER = 99
 
 
 class FakeAdder:
     """Answers from two pixels in the middle of an image: its digit, and what it adds wrongly.
 
-    The sum is digit + number, one too many where the number is the second pixel. The digit's
+    The sum is digit + number, one too many if the number is the second pixel. The digit's
     probability is 0.9, the sum's 0.6.
     """
 
@@ -50,35 +53,45 @@ class FakeAdder:
         return Outputs(digit, total)
 
 
+def labelled(images: dict[str, object], labels: list[int]) -> LabelledPictures:
+    return LabelledPictures(Path("fake"), list(images), list(images.values()), np.array(labels))
+
+
 def pictures(*images: tuple[int, int, int]) -> LabelledPictures:
     """Images that `FakeAdder` reads, from (label, digit to answer, number to add wrongly).
 
-    They are frames in MNIST's form, so that they come to it as they are.
+    They are frames in MNIST's format, so that preparation leaves them as they are.
     """
-    arrays = []
-    for _, digit, bad in images:
+    arrays = {}
+    for index, (_, digit, bad) in enumerate(images):
         array = np.zeros((28, 28), np.uint8)
         array[4:24, 4:24] = 255
         array[6:22, 6:22] = 0
         array[14, 14:16] = digit, bad
-        arrays.append(array)
-    names = [f"image {index}" for index in range(len(images))]
-    return LabelledPictures(Path("fake"), names, arrays, np.array([i[0] for i in images]))
+        arrays[f"image {index}"] = array
+    return labelled(arrays, [label for label, _, _ in images])
 
 
-NEVER = 99
+@pytest.fixture
+def blank(tmp_path: Path) -> Path:
+    """A picture that cannot be read."""
+    Image.new("L", (40, 40), 255).save(tmp_path / "blank.png")
+    return tmp_path / "blank.png"
 
 
 class TestFigures:
-    def test_accuracies_and_agreement(self) -> None:
-        found = evaluate(FakeAdder(), pictures((3, 3, NEVER), (4, 9, NEVER), (5, 5, 2)))
+    @pytest.fixture
+    def found(self) -> Evaluation:
+        """All three images with ten numbers: 10 wrong digits, with their sums, and one more sum."""
+        return evaluate(FakeAdder(), pictures((5, 5, 2), (3, 3, NEVER), (4, 9, 7)))
+
+    def test_accuracies_and_agreement(self, found: Evaluation) -> None:
         assert (found.images, found.pairs) == (3, 30)
         assert found.digit == pytest.approx(20 / 30)
         assert found.sum == pytest.approx(19 / 30)
-        assert found.agreement == pytest.approx(29 / 30)
+        assert found.agreement == pytest.approx(28 / 30)
 
-    def test_by_digit_number_and_sum(self) -> None:
-        found = evaluate(FakeAdder(), pictures((3, 3, NEVER), (4, 9, NEVER), (5, 5, 2)))
+    def test_by_digit_number_and_sum(self, found: Evaluation) -> None:
         by_digit = {r.value: (r.pairs, r.digit, r.sum) for r in found.by_digit if r.pairs}
         assert by_digit == {3: (10, 1, 1), 4: (10, 0, 0), 5: (10, 1, 0.9)}
         assert [r.value for r in found.by_digit] == list(range(10))
@@ -88,145 +101,101 @@ class TestFigures:
         assert [r.digit for r in found.by_number] == pytest.approx([2 / 3] * 10)
         by_sum = {r.value: (r.pairs, r.sum) for r in found.by_sum}
         assert by_sum[3] == (1, 1)  # 3 + 0
-        assert by_sum[7] == (3, pytest.approx(1 / 3))  # 3 + 4 right; 4 + 3 and 5 + 2 wrong
+        assert by_sum[7] == (3, pytest.approx(1 / 3))  # 3 + 4 correct; 4 + 3 and 5 + 2 wrong
         assert by_sum[14] == (1, 1)  # 5 + 9
         assert by_sum[18] == (0, None)
 
-    def test_confusion(self) -> None:
-        found = evaluate(FakeAdder(), pictures((4, 9, NEVER), (4, 4, NEVER), (0, 0, NEVER)))
-        assert found.confusion[4][9] == found.confusion[4][4] == found.confusion[0][0] == 10
+    def test_confusion(self, found: Evaluation) -> None:
+        assert found.confusion[5][5] == found.confusion[3][3] == found.confusion[4][9] == 10
         assert np.sum(found.confusion) == 30
 
-    def test_wrong_images_the_most_confident_first(self) -> None:
-        found = evaluate(FakeAdder(), pictures((5, 5, 2), (3, 3, NEVER), (4, 9, 7)))
-        assert [(w.name, w.example, w.label) for w in found.wrong] == [
-            ("image 2", "4 as 9", 4),
-            ("image 0", "5 + 2 = 8", 5),
-        ]
-        assert [w.probability for w in found.wrong] == pytest.approx([0.9, 0.6])
-        assert found.wrong[0].wrong_digits == list(range(10))
-        assert found.wrong[1].wrong_digits == []
-        assert found.wrong[1].wrong_sums == [2]
+    def test_wrong_images_the_most_confident_first(self, found: Evaluation) -> None:
+        first, second = found.wrong
+        assert (first.name, first.label, first.example) == ("image 2", 4, "4 as 9")
+        assert (second.name, second.label, second.example) == ("image 0", 5, "5 + 2 = 8")
+        assert (first.wrong_digits, first.wrong_sums) == (list(range(10)), list(range(10)))
+        assert (second.wrong_digits, second.wrong_sums) == ([], [2])
+        assert [first.probability, second.probability] == pytest.approx([0.9, 0.6])
 
-    def test_calibration(self) -> None:
-        found = evaluate(FakeAdder(), pictures((3, 3, NEVER), (4, 9, NEVER)))
-        assert found.digit_calibration_error == pytest.approx(0.4)  # 0.9 sure, half right
-        assert found.sum_calibration_error == pytest.approx(0.1)  # 0.6 sure, half right
+    def test_calibration(self, found: Evaluation) -> None:
+        assert found.digit_calibration_error == pytest.approx(0.9 - 20 / 30)
+        assert found.sum_calibration_error == pytest.approx(19 / 30 - 0.6, abs=1e-6)
 
-    @pytest.mark.parametrize("batch", [None, 4])
-    def test_batches(self, batch: int | None) -> None:
-        adder = FakeAdder(batch)
-        many = pictures(*[(n % 10, n % 10, NEVER) for n in range(70)])
-        assert evaluate(adder, many).digit == evaluate(adder, many).sum == 1
-        assert set(adder.sizes) == ({64, 6} if batch is None else {4})
+    def test_coverage_is_of_digit_and_sum_together(self, found: Evaluation) -> None:
+        by_minimum = {each.min_probability: each for each in found.coverage}
+        assert (by_minimum[0.5].answered, by_minimum[0.5].correct) == (1, 19 / 30)
+        assert (by_minimum[0.7].answered, by_minimum[0.7].correct) == (0, None)  # the sum has 0.6
 
-    def test_progress_counts_every_image(self) -> None:
-        seen: list[int] = []
-        evaluate(FakeAdder(), pictures(*[(1, 1, NEVER)] * 130), progress=seen.append)
-        assert sum(seen) == 130
-        assert len(seen) > 2
-
-
-class TestCoverage:
-    def test_what_is_left_and_how_good_it_is(self) -> None:
-        probabilities = np.array([[0.3, 0.75], [0.9, 0.999]])
-        right = np.array([[False, True], [False, True]])
-        found = {each.min_probability: each for each in coverage(probabilities, right, pairs=8)}
-        assert (found[0.0].answered, found[0.0].right) == (0.5, 0.5)
-        assert (found[0.5].answered, found[0.5].right) == (3 / 8, 2 / 3)
-        assert (found[0.9].answered, found[0.9].right) == (2 / 8, 0.5)  # a probability itself stays
-        assert (found[0.999].answered, found[0.999].right) == (1 / 8, 1)
-
-    def test_no_answers(self) -> None:
-        (first, *_) = coverage(np.zeros((0, 10)), np.zeros((0, 10), bool), pairs=0)
-        assert (first.answered, first.right) == (0, None)
-
-    def test_it_is_of_digit_and_sum_together(self) -> None:
-        found = evaluate(FakeAdder(), pictures((3, 3, NEVER), (5, 5, 2)))
-        by_least = {each.min_probability: each for each in found.coverage}
-        assert (by_least[0.5].answered, by_least[0.5].right) == (1, 19 / 20)
-        assert (by_least[0.7].answered, by_least[0.7].right) == (0, None)  # 0.6 sure of the sum
+    def test_they_are_reported_in_percent(self, found: Evaluation) -> None:
         text = report(found)
+        assert re.search(r"^digit +66.67 % +calibration error 23.33 %$", text, re.MULTILINE)
         assert re.search(r"--min-probability +0 +0.5 +0.6 +0.7", text)
-        assert re.search(r"of them right +95.00% +95.00% +- +- ", text)
-
-
-class TestCalibrationError:
-    def test_a_model_that_is_as_sure_as_it_is_right(self) -> None:
-        right = np.array([True] * 9 + [False])
-        assert calibration_error(np.full(10, 0.9), right) == pytest.approx(0)
-
-    def test_over_and_under_confidence_do_not_cancel_across_bins(self) -> None:
-        probabilities = np.array([1.0, 1.0, 0.5, 0.5])
-        right = np.array([True, False, True, True])
-        assert calibration_error(probabilities, right) == pytest.approx(0.5)
-
-    def test_within_a_bin_they_do(self) -> None:
-        probabilities = np.array([0.94, 0.94, 0.96, 0.96])  # both in the last of 15 bins
-        right = np.array([True, True, True, False])
-        assert calibration_error(probabilities, right) == pytest.approx(0.2)
-
-    def test_no_answers(self) -> None:
-        assert calibration_error(np.zeros((0, 10)), np.zeros((0, 10), bool)) == 0
-
-
-class TestFiles:
-    def test_what_cannot_be_read_counts_as_wrong(self, tmp_path: Path) -> None:
-        Image.new("L", (40, 40), 255).save(tmp_path / "blank.png")
-        good = pictures((3, 3, NEVER))
-        both = LabelledPictures(
-            Path("x"),
-            ["blank", *good.names],
-            [tmp_path / "blank.png", *good.images],
-            np.array([8, 3]),
+        assert re.search(r"of these correct +63.33 % +63.33 % +- +- ", text)
+        assert re.search(
+            r"^ +4 +0.00 % +0.00 % +66.67 % +66.67 % +50.00 % +50.00 % +2$", text, re.MULTILINE
         )
-        found = evaluate(FakeAdder(), both)
-        assert (found.digit, found.sum, found.agreement) == (0.5, 0.5, 1.0)
-        assert [u["image"] for u in found.unreadable] == ["blank"]
-        assert found.unreadable[0]["error"] == "no ink found"
-        assert found.by_digit[8].digit == 0
-        assert np.sum(found.confusion) == 10
-        assert "1 images could not be read; they count as wrong" in report(found)
 
-    def test_nothing_can_be_read(self, tmp_path: Path) -> None:
-        Image.new("L", (40, 40), 255).save(tmp_path / "blank.png")
-        only = LabelledPictures(Path("x"), ["blank"], [tmp_path / "blank.png"], np.array([8]))
-        found = evaluate(FakeAdder(), only, out=tmp_path / "out")
-        assert (found.digit, found.sum, found.agreement, found.wrong) == (0, 0, 0, [])
-        assert report(found)
 
-    def test_the_pictures(self, tmp_path: Path) -> None:
-        some = pictures((4, 9, NEVER), (4, 4, NEVER))
-        evaluate(FakeAdder(), some, out=tmp_path / "new" / "folder")
-        assert sorted(p.name for p in (tmp_path / "new" / "folder").iterdir()) == [
-            "confusion.png",
-            "wrong.png",
-        ]
+@pytest.mark.parametrize(
+    ("fraction", "decimals", "text"),
+    [(0.99567, 2, "99.57 %"), (0.5, 0, "50 %"), (1, 1, "100.0 %"), (None, 2, "")],
+)
+def test_percentages(fraction: float | None, decimals: int, text: str) -> None:
+    assert percent(fraction, decimals) == text
 
-    def test_an_array_is_prepared_as_predict_does(
-        self, adder: EdgeAdder, seven: np.ndarray
-    ) -> None:
-        turned = 255 - np.roll(seven, 3, axis=1)
-        found = evaluate(adder, LabelledPictures(Path("x"), ["turned"], [turned], np.array([7])))
-        assert adder.predict(turned, 0).digit == 7
-        assert found.digit == 1
 
-    def test_a_path_goes_through_the_preparation(self, adder: EdgeAdder) -> None:
-        sample = LabelledPictures(
-            Path("x"), ["five"], [ROOT / "examples" / "five.jpg"], np.array([5])
-        )
-        assert evaluate(adder, sample).digit == 1
+@pytest.mark.parametrize(("batch", "sizes"), [(None, {64, 6}), (4, {4})])
+def test_batches(batch: int | None, sizes: set[int]) -> None:
+    adder, done = FakeAdder(batch), []
+    many = pictures(*[(n % 10, n % 10, NEVER) for n in range(70)])
+    found = evaluate(adder, many, progress=done.append)
+    assert found.digit == found.sum == 1
+    assert set(adder.sizes) == sizes
+    assert sum(done) == 70
+    assert len(done) > 2
+
+
+def test_what_cannot_be_read_counts_as_wrong(blank: Path) -> None:
+    good = pictures((3, 3, NEVER))
+    both = labelled({"blank": blank, "good": good.images[0]}, [8, 3])
+    found = evaluate(FakeAdder(), both)
+    assert (found.digit, found.sum, found.agreement) == (0.5, 0.5, 1.0)
+    assert found.unreadable == [{"image": "blank", "error": "no ink found"}]
+    assert found.by_digit[8].digit == 0
+    assert np.sum(found.confusion) == 10
+    assert found.coverage[0].answered == 0.5
+    assert found.wrong == []
+    assert "1 images could not be read; they count as wrong" in report(found)
+
+
+def test_nothing_can_be_read(blank: Path, tmp_path: Path) -> None:
+    found = evaluate(FakeAdder(), labelled({"blank": blank}, [8]), out=tmp_path / "out")
+    assert (found.digit, found.sum, found.agreement, found.wrong) == (0, 0, 0, [])
+    assert report(found)
+
+
+def test_the_contact_sheet_shows_the_wrong_images(tmp_path: Path) -> None:
+    some, out = pictures((4, 4, NEVER), (4, 9, NEVER)), tmp_path / "new" / "folder"
+    evaluate(FakeAdder(), some, out=out)
+    assert {path.name for path in out.iterdir()} == FIGURES
+    sheet = np.asarray(Image.open(io.BytesIO((out / "wrong.png").read_bytes())).convert("L"))
+    tile = sheet[48 : 48 + 84, 24 : 24 + 84]  # the image, three times as large
+    assert np.array_equal(tile, some.images[1].repeat(3, axis=0).repeat(3, axis=1))
+
+
+def test_images_are_prepared_as_predict_prepares_them(adder: EdgeAdder, seven: np.ndarray) -> None:
+    inverted = 255 - np.roll(seven, 3, axis=1)
+    assert adder.predict(inverted, 0).digit == 7
+    images = {"array": inverted, "path": EXAMPLES / "five.jpg"}
+    assert evaluate(adder, labelled(images, [7, 5])).digit == 1
 
 
 class TestTheBundledModel:
     def test_it_reads_its_own_vectors(
         self, adder: EdgeAdder, vectors: dict[str, np.ndarray]
     ) -> None:
-        answered = vectors["digit"].argmax(1)
-        stored = LabelledPictures(
-            Path("vectors"), [str(i) for i in range(300)], list(vectors["image"][:, 0]), answered
-        )
-        found = evaluate(adder, stored)
+        images = {str(index): image for index, image in enumerate(vectors["image"][:, 0])}
+        found = evaluate(adder, labelled(images, vectors["digit"].argmax(1)))
         assert found.digit == found.sum == found.agreement == 1
         assert found.model_sha256 == adder.model_sha256
 
@@ -245,57 +214,53 @@ class TestCommandLine:
     @pytest.fixture
     def folder(self, tmp_path: Path, vectors: dict[str, np.ndarray]) -> Path:
         """IDX files of 20 drawn digits, of which the first has a wrong label."""
-        images, labels = vectors["image"][:20], vectors["digit"][:20].argmax(1)
+        images, labels = vectors["image"][:20], vectors["digit"][:20].argmax(1).astype(np.uint8)
         labels[0] = (labels[0] + 1) % 10
         place = tmp_path / "data"
         place.mkdir()
         header = struct.pack(">4I", 0x0803, 20, 28, 28)
         (place / "t10k-images-idx3-ubyte").write_bytes(header + images.tobytes())
         header = struct.pack(">2I", 0x0801, 20)
-        (place / "t10k-labels-idx1-ubyte").write_bytes(header + labels.astype(np.uint8).tobytes())
+        (place / "t10k-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
         return place
 
     def test_text(self, edge_adder: Run, folder: Path, tmp_path: Path) -> None:
         done = edge_adder("evaluate", "--data-dir", folder)
         assert done.returncode == 0
-        assert done.stdout.startswith(
-            f"default (edge) on {folder / 't10k-images-idx3-ubyte'}: 20 images"
-        )
-        assert "digit    95.00%   calibration error " in done.stdout
+        source = folder / "t10k-images-idx3-ubyte"
+        assert done.stdout.startswith(f"default (edge) on {source}: 20 images")
+        assert "digit   95.00 %   calibration error " in done.stdout
         assert "1 images were answered wrongly for at least one number" in done.stdout
         assert done.stderr.splitlines() == [
             "edge-adder: written: evaluation/confusion.png",
             "edge-adder: written: evaluation/wrong.png",
         ]
-        assert {p.name for p in (tmp_path / "evaluation").iterdir()} == {
-            "confusion.png",
-            "wrong.png",
-        }
+        assert {path.name for path in (tmp_path / "evaluation").iterdir()} == FIGURES
 
     def test_json(self, edge_adder: Run, folder: Path, tmp_path: Path) -> None:
         done = edge_adder("evaluate", "--data-dir", folder, "--json", "--out", "here")
         found = json.loads(done.stdout)
         assert found["digit"] == found["sum"] == 0.95
         assert found["wrong"][0]["name"] == "t10k-images-idx3-ubyte[0]"
-        assert set(found) == set(evaluation.Evaluation.__dataclass_fields__)
+        assert set(found) == set(Evaluation.__dataclass_fields__)
         assert (tmp_path / "here" / "wrong.png").is_file()
 
     def test_an_unreadable_picture_exits_with_6(self, edge_adder: Run, tmp_path: Path) -> None:
         (tmp_path / "mine").mkdir()
-        Image.open(ROOT / "examples" / "seven.png").save(tmp_path / "mine" / "7.png")
-        (tmp_path / "mine" / "3.png").write_bytes(b"nonsense")
-        (tmp_path / "mine" / "other.png").write_bytes(b"nonsense")
+        (tmp_path / "mine" / "7.png").write_bytes((EXAMPLES / "seven.png").read_bytes())
+        for name in ("3.png", "other.png"):
+            (tmp_path / "mine" / name).write_bytes(b"nonsense")
         done = edge_adder("evaluate", "--data-dir", "mine")
         assert done.returncode == 6
-        assert "digit    50.00%" in done.stdout
-        assert "1 pictures have no label and were left out" in done.stdout
+        assert "digit   50.00 %" in done.stdout
+        assert "1 pictures have no label and were skipped" in done.stdout
         assert done.stderr.startswith("edge-adder: error: 3.png: not an image in")
 
     @pytest.mark.parametrize(
         ("options", "code", "message"),
         [
             (["--data-dir", "none"], 2, "no folder none: expected MNIST's IDX files"),
-            (["--data-dir", "data", "--model", "none.onnx"], 3, "no model none.onnx"),
+            (["--data-dir", "data", "--model", "none.onnx"], 3, "none.onnx: no such file"),
             (["--model", "a.onnx", "--network", "edge"], 2, "expected --model or --network, got b"),
             (["--data-dir", "data", "--out", "data/t10k-images-idx3-ubyte"], 5, "cannot make fol"),
             (["--data-dir", "data", "--provider", "tpu"], 2, "provider must be one of"),
@@ -306,15 +271,6 @@ class TestCommandLine:
     ) -> None:
         done = edge_adder("evaluate", *options)
         assert (done.returncode, done.stdout) == (code, "")
-        assert done.stderr.startswith(f"edge-adder: error: {message}")
-        assert len(done.stderr.splitlines()) == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"edge-adder: error: {message}")
         assert not (folder.parent / "evaluation").exists()
-
-
-def test_a_contact_sheet_shows_the_wrong_images(tmp_path: Path) -> None:
-    some = pictures((4, 9, NEVER))
-    evaluate(FakeAdder(), some, out=tmp_path)
-    sheet = np.asarray(Image.open(io.BytesIO((tmp_path / "wrong.png").read_bytes())).convert("L"))
-    tile = sheet[48 : 48 + 84, 24 : 24 + 84]  # the image, three times as large
-    assert np.array_equal(tile, some.images[0].repeat(3, axis=0).repeat(3, axis=1))
-    assert tile[3 * 14, 3 * 14] == 9
