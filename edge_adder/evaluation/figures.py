@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, as PNG bytes: the confusion matrix, a contact sheet."""
+"""Pictures of an evaluation as PNG: the confusion matrix and a contact sheet of images."""
 
 from __future__ import annotations
 
@@ -12,27 +12,32 @@ from edge_adder.contract import DIGITS, IMAGE_SIDE
 from edge_adder.preprocessing.decode import encode_png
 
 MAX_TILES = 400
-"""Images on a contact sheet; more are counted, not shown."""
+"""Maximum number of images on a contact sheet."""
 
-_INK, _FAINT, _PAPER, _RED = (20, 20, 20), (150, 150, 150), (255, 255, 255), (214, 39, 40)
-_CELL, _MARGIN = 52, 64
-_ZOOM, _GAP, _SHEET_WIDTH = 3, 12, 1080
+_BLACK, _GREY, _WHITE, _RED = (20, 20, 20), (150, 150, 150), (255, 255, 255), (214, 39, 40)
+_CELL, _MARGIN = 52, 64  # of the confusion matrix, in pixels
+_ZOOM = 3  # of images in MNIST's format
+_GAP, _SHEET_WIDTH = 12, 1080  # of the contact sheet, in pixels
 
 
 def confusion_matrix(matrix: Sequence[Sequence[int]], title: str) -> bytes:
-    """The digit's confusion matrix; wrong answers in red, the more the redder.
+    """Draw a confusion matrix; wrong answers are the redder, the more there are.
 
     Args:
-        matrix: 10 × 10 counts, true digit × answered digit.
-        title: Stands above.
+        matrix: 10 × 10 counts: ``[true digit][answered digit]``.
+        title: Text above it.
+
+    Returns:
+        Content of a PNG file.
     """
     side = _MARGIN + DIGITS * _CELL
-    picture = Image.new("RGB", (side + 16, side + 56), _PAPER)
+    picture = Image.new("RGB", (side + 16, side + 56), _WHITE)
     draw = ImageDraw.Draw(picture)
-    most = max([1, *(matrix[t][a] for t in range(DIGITS) for a in range(DIGITS) if t != a)])
+    mistakes = [matrix[t][a] for t in range(DIGITS) for a in range(DIGITS) if t != a]
+    most = max(1, *mistakes)
     write_text(draw, (side / 2 + 8, 20), title, size=15)
     write_text(draw, (_MARGIN + DIGITS * _CELL / 2, side + 40), "answered digit", size=14)
-    sideways = Image.new("RGB", (120, 20), _PAPER)
+    sideways = Image.new("RGB", (120, 20), _WHITE)
     write_text(ImageDraw.Draw(sideways), (60, 10), "true digit", size=14)
     picture.paste(sideways.rotate(90, expand=True), (8, side // 2 - 20))
     for true in range(DIGITS):
@@ -41,26 +46,28 @@ def confusion_matrix(matrix: Sequence[Sequence[int]], title: str) -> bytes:
         write_text(draw, (_MARGIN + (true + 0.5) * _CELL, side - 8), str(true), size=14)
         for answer in range(DIGITS):
             left, count = _MARGIN + answer * _CELL, matrix[true][answer]
-            share = 0.0 if true == answer else 0.15 * (count > 0) + 0.6 * count / most
-            colour = tuple(round(p + (r - p) * share) for p, r in zip(_PAPER, _RED, strict=True))
+            share = 0.15 + 0.6 * count / most if count and true != answer else 0.0
+            colour = tuple(round(w + (r - w) * share) for w, r in zip(_WHITE, _RED, strict=True))
             box = (left, top, left + _CELL - 2, top + _CELL - 2)
             draw.rectangle(box, fill=colour, outline=(235, 235, 235))
             if count:
                 centre = (left + _CELL / 2 - 1, top + _CELL / 2 - 1)
-                write_text(
-                    draw, centre, str(count), size=13, fill=_FAINT if true == answer else _INK
-                )
+                shade = _GREY if true == answer else _BLACK
+                write_text(draw, centre, str(count), size=13, fill=shade)
     return encode_png(np.asarray(picture))
 
 
 def contact_sheet(images: NDArray[np.uint8], captions: Sequence[str], title: str) -> bytes:
-    """Images side by side, each with a caption below it.
+    """Draw images side by side, each with a caption below it.
 
     Args:
         images: uint8 (count, height, width), or (count, height, width, 3) for colour; the first
-            `MAX_TILES` are shown. Those of 28×28 are enlarged threefold.
-        captions: One for each.
-        title: Stands above.
+            `MAX_TILES` are shown. Images of 28×28 are enlarged threefold.
+        captions: One for each image.
+        title: Text above them.
+
+    Returns:
+        Content of a PNG file.
     """
     shown = min(len(images), MAX_TILES)
     if shown < len(images):
@@ -70,7 +77,7 @@ def contact_sheet(images: NDArray[np.uint8], captions: Sequence[str], title: str
     width, height = tile[0] + 2 * _GAP, tile[1] + 24
     columns = max(1, _SHEET_WIDTH // width)
     rows = -(-shown // columns)
-    picture = Image.new("RGB", (columns * width + 2 * _GAP, rows * height + 56), _PAPER)
+    picture = Image.new("RGB", (columns * width + 2 * _GAP, rows * height + 56), _WHITE)
     draw = ImageDraw.Draw(picture)
     write_text(draw, (picture.width / 2, 24), title, size=15)
     for index, (image, caption) in enumerate(zip(images[:shown], captions, strict=False)):
@@ -87,9 +94,9 @@ def write_text(
     text: str,
     *,
     size: int,
-    fill: tuple[int, int, int] = _INK,
+    fill: tuple[int, int, int] = _BLACK,
 ) -> None:
-    """Write a line of text around a point."""
+    """Write a line of text centred on a point."""
     font = ImageFont.load_default(size)
     left, top, right, bottom = font.getbbox(text)
     draw.text((centre[0] - (left + right) / 2, centre[1] - (top + bottom) / 2), text, fill, font)

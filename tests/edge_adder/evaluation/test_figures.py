@@ -21,7 +21,7 @@ def redness(png: bytes, true: int, answer: int) -> int:
     return int(red - green)
 
 
-def test_confusion_reddens_what_is_wrong_by_how_often() -> None:
+def test_confusion_reddens_mistakes_by_how_often_they_were_made() -> None:
     matrix = [[0] * 10 for _ in range(10)]
     matrix[2][2], matrix[2][7], matrix[9][4] = 1000, 40, 4
     png = confusion_matrix(matrix, "title")
@@ -29,12 +29,12 @@ def test_confusion_reddens_what_is_wrong_by_how_often() -> None:
     assert redness(png, 2, 7) > redness(png, 9, 4) > 20
 
 
-def test_confusion_without_a_mistake() -> None:
+def test_confusion_without_a_mistake_is_grey() -> None:
     png = confusion_matrix([[10 * (t == a) for a in range(10)] for t in range(10)], "title")
-    assert max(redness(png, t, a) for t in range(10) for a in range(10)) == 0
+    assert np.ptp(pixels(png), axis=2).max() == 0
 
 
-@pytest.mark.parametrize(("count", "rows"), [(0, 0), (1, 1), (10, 1), (11, 2), (MAX_TILES + 5, 40)])
+@pytest.mark.parametrize(("count", "rows"), [(0, 0), (10, 1), (11, 2), (MAX_TILES + 5, 40)])
 def test_a_contact_sheet_has_a_place_for_each_image(count: int, rows: int) -> None:
     images = np.full((count, 28, 28), 7, np.uint8)
     sheet = pixels(contact_sheet(images, ["4 as 9"] * count, "title"))
