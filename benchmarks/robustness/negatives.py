@@ -1,7 +1,7 @@
-"""Pictures that show no single digit, to measure who says so; other ones than training sees.
+"""Synthetic pictures that show no single digit, drawn otherwise than those of the training.
 
-Training draws letters of fonts (`export.synthetic.negatives`); here they are strokes of a pen, and all other
-kinds come from other formulas, as whole pictures: on paper, on a screen, or at 28×28.
+Training draws letters from fonts (`export.synthetic.negatives`); here they are strokes of a pen.
+The other kinds follow other formulas, too. All are whole pictures: on paper, on a screen or 28×28.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ LETTERS: dict[str, Strokes] = {
     "w": [[(0.0, 0.2), (0.25, 1.0), (0.5, 0.4), (0.75, 1.0), (1.0, 0.2)]],
     "x": [[*arc((0.1, 0.5), (0.4, 0.5), -70, 70)], [*arc((0.9, 0.5), (0.4, 0.5), 110, 250)]],
 }
-"""Strokes of letters that no hand writes as a digit."""
+"""Strokes of letters that nobody writes like a digit."""
 
 SIGNS: dict[str, Strokes] = {
     "arrow": [[(0.0, 0.5), (1.0, 0.5)], [(0.65, 0.2), (1.0, 0.5), (0.65, 0.8)]],
@@ -88,18 +88,18 @@ SIGNS: dict[str, Strokes] = {
         [(0.15, 1.0), (0.5, 0.65), (0.85, 1.0)],
     ],
 }  # fmt: skip
-"""Strokes of what else people draw."""
+"""Strokes of signs and doodles."""
 
 
 def draw_negative_pictures(count: int, *, seed: int = 1) -> dict[str, list[Image.Image]]:
     """Draw pictures of each kind.
 
     Args:
-        count: Of each kind.
-        seed: Of the hand, the paper and the choice.
+        count: Pictures of each kind.
+        seed: Decides everything that varies.
 
     Returns:
-        By kind, in the order of the table; modes L and RGB, 28×28 to 640×480.
+        Pictures by kind; modes L and RGB, 28×28 to 640×480.
     """
     generator = np.random.default_rng(seed)
     return {kind: [draw(generator) for _ in range(count)] for kind, draw in _KINDS.items()}
@@ -112,7 +112,7 @@ def _written(strokes: dict[str, Strokes], generator: Generator) -> Image.Image:
 
 
 def _shown(ink: Pixels, generator: Generator) -> Image.Image:
-    """Ink, uint8 (height, width), as a photograph, on a screen, or at 28×28."""
+    """Show ink, uint8 (height, width), as a photograph, on a screen or at 28×28."""
     form = int(generator.integers(3))
     if form == 2:
         small = Image.fromarray(ink).resize((28, 28), Image.Resampling.BOX)
@@ -122,7 +122,7 @@ def _shown(ink: Pixels, generator: Generator) -> Image.Image:
     scale = min(1.0, 0.8 * room[0] / ink.shape[1], 0.8 * room[1] / ink.shape[0])
     size = round(ink.shape[1] * scale), round(ink.shape[0] * scale)
     left, top = (
-        int(generator.integers(all_ - own + 1)) for all_, own in zip(room, size, strict=True)
+        int(generator.integers(whole - own + 1)) for whole, own in zip(room, size, strict=True)
     )
     paper.paste(Image.fromarray(ink).resize(size), (left, top))
     if form == 0:
@@ -131,7 +131,7 @@ def _shown(ink: Pixels, generator: Generator) -> Image.Image:
 
 
 def _several(generator: Generator) -> Image.Image:
-    """Two to four digits in a row, with a gap."""
+    """Draw two to four digits in a row, with gaps."""
     digits = [
         draw_digit(int(generator.integers(10)), generator, side=200)
         for _ in range(int(generator.integers(2, 5)))
@@ -140,7 +140,7 @@ def _several(generator: Generator) -> Image.Image:
 
 
 def _scribble(generator: Generator) -> Image.Image:
-    """A pen that goes to and fro."""
+    """Draw a line that goes to and fro."""
     turns = generator.integers(6, 14)
     steps = np.linspace(0, 1, 12 * int(turns))
     wide, high = generator.uniform(0.2, 0.5, 2)
@@ -151,7 +151,7 @@ def _scribble(generator: Generator) -> Image.Image:
 
 
 def _texture(generator: Generator) -> Image.Image:
-    """Checks, rings, bricks, leather: all over the picture."""
+    """Draw checks, rings, bricks or leather, all over the picture."""
     side = int(generator.choice([28, 128, 320]))
     y, x = np.mgrid[0:side, 0:side] / side
     many = float(generator.uniform(3, 9))
@@ -174,7 +174,7 @@ def _texture(generator: Generator) -> Image.Image:
 
 
 def _noise(generator: Generator) -> Image.Image:
-    """Without any form: of each pixel, of blurred ones, or rare dots."""
+    """Draw independent pixels, blurred ones, or sparse dots."""
     side = int(generator.choice([28, 100, 300]))
     kind = int(generator.integers(3))
     if kind == 0:
@@ -189,7 +189,7 @@ def _noise(generator: Generator) -> Image.Image:
 
 
 def _face(generator: Generator) -> Image.Image:
-    """Skin, hair, eyes, nose and mouth before a wall."""
+    """Draw a face in front of a wall."""
     image = Image.new("RGB", (240, 300), _colour(generator, 90, 230))
     draw = ImageDraw.Draw(image)
     wide, high = generator.uniform(60, 85), generator.uniform(85, 115)
@@ -212,7 +212,7 @@ def _colour(generator: Generator, low: int, high: int) -> tuple[int, int, int]:
 
 
 def _blank(generator: Generator) -> Image.Image:
-    """Paper with grain and a shadow, and nothing on it."""
+    """Draw empty paper with grain and a shadow."""
     paper = np.zeros((int(generator.integers(60, 400)), int(generator.integers(60, 400))), np.uint8)
     picture = photograph(paper, generator)
     return picture if generator.random() < 0.7 else picture.resize((28, 28)).convert("L")

@@ -1,7 +1,7 @@
-"""What all images of MNIST have in common: python -m benchmarks.robustness.mnist_form.
+"""What all images of MNIST have in common: python -m benchmarks.robustness.mnist_format.
 
-`edge_adder.preprocessing.prepare` knows by these figures which image is ready as it is, and `edge_adder.preprocessing.normalize`
-brings all others to them.
+`edge_adder.preprocessing.mnist_format` recognises images in MNIST's format by these figures, and
+`edge_adder.preprocessing.normalize` brings all others to them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from benchmarks.report import table
+from benchmarks.markdown import table
 from edge_adder.contract import IMAGE_SIDE
 from edge_adder.preprocessing.normalize import normalize
 from export.data import load_mnist
@@ -25,11 +25,11 @@ STROKES_OF = 2_000
 def main(
     data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/raw.")] = None,
 ) -> None:
-    """Print the box's side, the centre of mass, the brightest pixel and the width of strokes."""
+    """Print the box's side, the centre of mass, the brightest pixel and the stroke width."""
     rows = []
     for name in ("train", "test"):
         images = load_mnist(data_dir, train=name == "train").images[:, 0].numpy()
-        sides, centres = sides_of(images), centres_of(images)
+        sides, centres = box_sides(images), mass_centres(images)
         widths = stroke_widths(images[:: max(1, len(images) // STROKES_OF)])
         counts = ", ".join(f"{side}: {(sides == side).sum():,}" for side in np.unique(sides))
         low, middle, high = np.percentile(widths, [1, 50, 99])
@@ -44,21 +44,35 @@ def main(
             )
         )
     head = ("images", "longer side of the box: images", "centre of mass", "brightest pixel")
-    print(table((*head, "width of strokes, 1 %, 50 %, 99 %"), rows))
+    print(table((*head, "stroke width: 1 %, 50 %, 99 %"), rows))
 
 
-def sides_of(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Longer side of the box around all ink, in pixels: (count,), of (count, 28, 28)."""
+def box_sides(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the longer side of the box around all ink, in pixels.
+
+    Args:
+        images: (count, 28, 28).
+
+    Returns:
+        (count,).
+    """
     sides = np.zeros(len(images), np.int64)
     for axis in (1, 2):
-        inked = np.any(images, axis=axis, keepdims=False) * np.int64(1)
+        inked: NDArray[np.bool_] = np.any(images, axis=axis)
         extent = IMAGE_SIDE - inked.argmax(axis=1) - inked[:, ::-1].argmax(axis=1)
         sides = np.maximum(sides, extent)
     return sides
 
 
-def centres_of(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Centre of mass, in pixels from the middle of the first: (2, count), down and right."""
+def mass_centres(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the centre of mass, in pixels from the middle of the first.
+
+    Args:
+        images: (count, 28, 28).
+
+    Returns:
+        (2, count); down and right.
+    """
     mass = images.astype(np.float64)
     steps, total = np.arange(IMAGE_SIDE), mass.sum(axis=(1, 2))
     sums = np.stack([mass.sum(axis=2) @ steps, mass.sum(axis=1) @ steps])
@@ -67,7 +81,14 @@ def centres_of(images: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def stroke_widths(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Mean width of the strokes in pixels, as `normalize` measures it: (count,)."""
+    """Return the mean stroke width of each image in pixels, as `normalize` measures it.
+
+    Args:
+        images: (count, 28, 28).
+
+    Returns:
+        (count,).
+    """
     cut = []
     for image in images:
         rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
