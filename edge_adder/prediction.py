@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+import operator
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_adder.contract import DIGIT, DIGITS, SUM, SUMS
+from edge_adder.contract import DIGITS
 from edge_adder.preprocessing.prepare import UNCHANGED, Preparation
 
 MIN_CONFIDENCE = 0.6
@@ -31,11 +32,14 @@ class Outputs(NamedTuple):
     sum: NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@final
 class Prediction:
-    """The answer for one image and one number: immutable, comparable and small.
+    """The answer for one image and one number: an immutable value, comparable and hashable.
 
-    Attributes:
+    ``dict(prediction)`` is `to_dict`, so that web frameworks can return it as it is. A frozen
+    dataclass would be the same and costs 0.8 µs more for each answer, a tenth of the network.
+
+    Args:
         digit: The most probable digit, 0 to 9.
         sum: The most probable sum, 0 to 18.
         digit_probability: Probability of that digit, 0 to 1.
@@ -44,18 +48,97 @@ class Prediction:
         provider: The execution provider that computed it, ``cpu`` or ``cuda``.
         requested_provider: The one that was requested, which may be ``auto``.
         preparation: How the image was prepared for the network.
+        outputs: float32 (29,) as bytes; the log-probabilities of all digits, then of all sums.
     """
 
-    digit: int
-    sum: int
-    digit_probability: float
-    sum_probability: float
-    number: int
-    provider: str
-    requested_provider: str
-    preparation: Preparation
-    _digit_row: bytes = field(repr=False)  # float32 (10,): a view would keep its batch alive
-    _sum_row: bytes = field(repr=False)  # float32 (19,)
+    __slots__ = (
+        "_digit",
+        "_digit_probability",
+        "_number",
+        "_outputs",
+        "_preparation",
+        "_provider",
+        "_requested_provider",
+        "_sum",
+        "_sum_probability",
+    )
+
+    def __init__(  # noqa: PLR0917  a keyword for each would take as long as all of it
+        self,
+        digit: int,
+        sum: int,  # noqa: A002  the contract's name
+        digit_probability: float,
+        sum_probability: float,
+        number: int,
+        provider: str,
+        requested_provider: str,
+        preparation: Preparation,
+        outputs: bytes,
+    ) -> None:
+        self._digit = digit
+        self._sum = sum
+        self._digit_probability = digit_probability
+        self._sum_probability = sum_probability
+        self._number = number
+        self._provider = provider
+        self._requested_provider = requested_provider
+        self._preparation = preparation
+        self._outputs = outputs  # a copy: a view would keep its whole batch alive
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Prediction):
+            return NotImplemented
+        return _values(self) == _values(other)
+
+    def __hash__(self) -> int:
+        return hash(_values(self))
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={value!r}" for name, value in self)
+        return f"Prediction({values})"
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return iter(self.to_dict().items())
+
+    @property
+    def digit(self) -> int:
+        """The most probable digit, 0 to 9."""
+        return self._digit
+
+    @property
+    def sum(self) -> int:
+        """The most probable sum, 0 to 18."""
+        return self._sum
+
+    @property
+    def digit_probability(self) -> float:
+        """Probability of the digit, 0 to 1."""
+        return self._digit_probability
+
+    @property
+    def sum_probability(self) -> float:
+        """Probability of the sum, 0 to 1."""
+        return self._sum_probability
+
+    @property
+    def number(self) -> int:
+        """The number that was added, 0 to 9."""
+        return self._number
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that computed the answer, ``cpu`` or ``cuda``."""
+        return self._provider
+
+    @property
+    def requested_provider(self) -> str:
+        """The execution provider that was requested, which may be ``auto``."""
+        return self._requested_provider
+
+    @property
+    def preparation(self) -> Preparation:
+        """How the image was prepared for the network."""
+        return self._preparation
 
     @property
     def probability(self) -> float:
@@ -70,12 +153,12 @@ class Prediction:
     @property
     def digit_log_probabilities(self) -> NDArray[np.float32]:
         """Log-probability of each digit: float32 (10,), read-only."""
-        return np.frombuffer(self._digit_row, np.float32)
+        return np.frombuffer(self._outputs, np.float32)[:DIGITS]
 
     @property
     def sum_log_probabilities(self) -> NDArray[np.float32]:
         """Log-probability of each sum: float32 (19,), read-only."""
-        return np.frombuffer(self._sum_row, np.float32)
+        return np.frombuffer(self._outputs, np.float32)[DIGITS:]
 
     def top_digits(self, count: int) -> list[tuple[int, float]]:
         """Return the `count` most probable digits with their probabilities, best first."""
@@ -115,6 +198,9 @@ class Prediction:
         return result
 
 
+_values = operator.attrgetter(*Prediction.__slots__)
+
+
 def make_prediction(
     number: int,
     outputs: Outputs,
@@ -142,8 +228,7 @@ def make_prediction(
         provider,
         requested_provider,
         preparation,
-        outputs.digit[0].tobytes(),
-        outputs.sum[0].tobytes(),
+        outputs.digit[0].tobytes() + outputs.sum[0].tobytes(),
     )
 
 
@@ -174,8 +259,7 @@ def make_predictions(
         itertools.repeat(provider),
         itertools.repeat(requested_provider),
         preparations,
-        _rows(outputs.digit, DIGITS * np.dtype(DIGIT.dtype).itemsize),
-        _rows(outputs.sum, SUMS * np.dtype(SUM.dtype).itemsize),
+        _rows(np.concatenate(outputs, axis=1)),
     )
 
 
@@ -190,10 +274,10 @@ def _probabilities(output: NDArray[np.float32], columns: NDArray[np.intp]) -> li
     return probabilities
 
 
-def _rows(output: NDArray[np.float32], row_bytes: int) -> Sequence[bytes]:
+def _rows(array: NDArray[np.float32]) -> list[bytes]:
     """Return the bytes of each row."""
-    data = output.tobytes()
-    return [data[start : start + row_bytes] for start in range(0, len(data), row_bytes)]
+    data, size = array.tobytes(), array.itemsize * array.shape[1]
+    return [data[start : start + size] for start in range(0, len(data), size)]
 
 
 def _top(log_probabilities: NDArray[np.float32], count: int) -> list[tuple[int, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -150,12 +151,12 @@ class EdgeAdder:
     @property
     def contract(self) -> dict[str, Any]:
         """The contract in the model's metadata."""
-        return dict(self._description.contract)
+        return copy.deepcopy(self._description.contract)
 
     @property
     def provenance(self) -> dict[str, Any]:
         """Where the model comes from: network, weights, accuracies, parity, versions."""
-        return dict(self._description.provenance)
+        return copy.deepcopy(self._description.provenance)
 
     def describe(self) -> dict[str, Any]:
         """Return everything that is known about the loaded model, in JSON's types."""

@@ -95,9 +95,9 @@ def test_what_the_workshop_shares_loads_no_onnxruntime() -> None:
     assert "onnxruntime" not in loaded_after(f"import {', '.join(sorted(SHARED))}")
 
 
-def test_only_the_predictor_imports_onnxruntime() -> None:
+def test_only_the_session_imports_onnxruntime() -> None:
     users = {p.name for p in files("edge_adder") for m, _ in imports(p) if m == "onnxruntime"}
-    assert users == {"predictor.py"}
+    assert users == {"session.py"}
 
 
 PRODUCTS = {
@@ -200,7 +200,7 @@ def test_telemetry_is_off_unless_the_user_turned_it_on() -> None:
     [
         f"from edge_adder import EdgeAdder; EdgeAdder().predict({str(SAMPLE)!r}, 2)",
         "import edge_adder.predictor",
-        "from edge_adder import EdgeAdder; from edge_adder.bench import run; run.bench(EdgeAdder(), effort=run.QUICK)",
+        "from edge_adder import EdgeAdder; from edge_adder.bench import run; run.bench(EdgeAdder(), config=run.QUICK)",
         "import export.commands, edge_adder.predictor",
     ],
 )

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from edge_adder import EdgeAdder, cuda
-from edge_adder import predictor as predictor_module
+from edge_adder import session as session_module
 from edge_adder.cuda import MOST_BUFFERS, BoundRun, load_error, loading
 
-ort = predictor_module.ort
+ort = session_module.ort
 
 
 class CountingValues:
@@ -105,7 +105,7 @@ def test_a_model_on_cuda_runs_through_buffers_and_one_on_the_cpu_does_not(
     monkeypatch: pytest.MonkeyPatch, adder: EdgeAdder
 ) -> None:
     monkeypatch.setattr(cuda, "BoundRun", lambda session, values: ("bound", session, values))
-    runner = predictor_module._runner
+    runner = session_module._runner
     assert runner(adder.session, "cuda") == ("bound", adder.session, ort.OrtValue)
     assert runner(adder.session, "cpu") == adder.session.run
 

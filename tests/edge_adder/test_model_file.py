@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -15,9 +16,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_adder import EdgeAdder, ExitCode, FileAccessError, InputError, ModelError, model_file
+from edge_adder import (
+    ContractError,
+    EdgeAdder,
+    EdgeAdderError,
+    ExitCode,
+    FileAccessError,
+    InputError,
+    ModelError,
+    model_file,
+)
 from edge_adder.model_file import MAX_MODEL_BYTES, describe_load_error
-from edge_adder.predictor import BUNDLED_MODEL, ort
+from edge_adder.predictor import BUNDLED_MODEL
+from edge_adder.session import ort
 
 from .protobuf import field
 
@@ -76,7 +87,7 @@ class TestWhatIsNoModel:
 
     @pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n" + bytes(99), b"PK\x03\x04", bytes(9)])
     def test_another_kind_of_file(self, refused: Refused, content: bytes) -> None:
-        assert refused(content).startswith("bytes is no ONNX file, or a damaged one: no field")
+        assert refused(content).startswith("bytes is not an ONNX file, or a damaged one: no field")
 
     def test_protobuf_of_something_else(self, refused: Refused) -> None:
         assert "cannot load bytes: No graph was found" in refused(b"\x08\x08" * 500)
@@ -98,7 +109,7 @@ class TestWhatIsNoModel:
         options.add_session_config_entry("session.save_model_format", "ORT")
         ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         content = (tmp_path / "model.ort").read_bytes()
-        assert "is no ONNX file" in refused(content)
+        assert "is not an ONNX file" in refused(content)
         monkeypatch.setattr("edge_adder.predictor.check_self_contained", lambda *_: None)
         assert "cannot load bytes" in refused(content)  # onnxruntime was told what to expect
 
@@ -126,20 +137,22 @@ class TestSize:
 
 class TestReading:
     def test_a_missing_model_says_how_to_make_one(self, tmp_path: Path) -> None:
-        with pytest.raises(ModelError, match=r"no model .*: make one with `edge-adder export`"):
+        with pytest.raises(
+            ModelError, match=r"model\.onnx: no such file: make a model with `edge-adder"
+        ):
             EdgeAdder(tmp_path / "model.onnx")
         with pytest.raises(ModelError, match="is a folder"):
             EdgeAdder(tmp_path)
-        with pytest.raises(ModelError, match=r"no model 'a.x00b'"):
+        with pytest.raises(ModelError, match=r"'a.x00b': not a file name"):
             EdgeAdder("a\0b")
 
     def test_a_model_that_cannot_be_read(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def deny(*_: object) -> None:
+        def deny(*_: object, **__: object) -> None:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(Path, "open", deny)
+        monkeypatch.setattr("builtins.open", deny)
         with pytest.raises(FileAccessError, match="Permission denied"):
             EdgeAdder(tmp_path / "model.onnx")
 
@@ -295,6 +308,49 @@ class TestHash:
         assert (done.returncode, done.stdout) == (3, "")
         assert done.stderr.startswith("edge-adder: error: default has SHA-256 ")
         assert len(done.stderr.splitlines()) == 1
+
+
+class TestContract:
+    """Bytes of the same length are swapped, so that the file stays a valid one."""
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            (b'"dtype": "uint8"', b'"dtype": "int16"', "dtype: expected 'uint8', got 'int16'"),
+            (b'"shape": ["batch", 19]', b'"shape": ["batch", 18]', "expected 19, got 18"),
+            (b'{"version": 1', b'{"version": 2', "contract.version: expected 1, got 2"),
+            (b"log-probability of each digit", b"the probability of each digit", "meaning"),
+            (b"edge_adder.contract", b"edge_adder.kontrakt", "has no 'edge_adder.contract' in"),
+            (b"edge_adder.prov", b"edge_adder.brow", "has no 'edge_adder.provenance' in"),
+            (b"handwritten", b"handwr\xfftten", "metadata is not UTF-8"),
+            (b'{"version": 1', b'{"version"; 1', "metadata is not JSON"),
+        ],
+    )
+    def test_another_contract_is_refused(
+        self, adder: EdgeAdder, old: bytes, new: bytes, message: str
+    ) -> None:
+        assert adder.model_bytes.count(old) >= 1
+        with pytest.raises(ContractError, match=message.replace("(", r"\(")):
+            EdgeAdder(adder.model_bytes.replace(old, new, 1))
+
+    @pytest.mark.parametrize("provenance", [b"[]", b"5", b"null", b"[" * 3000])
+    def test_a_provenance_that_is_not_an_object_is_refused(
+        self, adder: EdgeAdder, provenance: bytes
+    ) -> None:
+        stated = adder.model_bytes.partition(b"edge_adder.provenance")[2]
+        stated = stated[stated.index(b"{") :]
+        stated = stated[: json.JSONDecoder().raw_decode(stated.decode("latin-1"))[1]]
+        other = provenance[: len(stated)].ljust(len(stated))
+        with pytest.raises(ContractError, match=r"not a JSON object|is not JSON"):
+            EdgeAdder(adder.model_bytes.replace(stated, other))
+
+    def test_tensors_must_be_those_that_the_contract_names(self, adder: EdgeAdder) -> None:
+        renamed = adder.model_bytes.replace(b"\x0a\x05digit", b"\x0a\x05dight")
+        renamed = renamed.replace(b"\x12\x05digit", b"\x12\x05dight")
+        assert renamed != adder.model_bytes
+        with pytest.raises(EdgeAdderError) as caught:
+            EdgeAdder(renamed)
+        assert caught.value.exit_code == 3
 
 
 @pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=pytest.mark.long)])

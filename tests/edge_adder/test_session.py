@@ -1,4 +1,4 @@
-"""Models in processes that were forked or spawned: they answer, or say why not; nothing hangs.
+"""The session: its settings, and models in forked or spawned processes, where nothing hangs.
 
 Each test runs a script of its own: what hangs there is ended by the clock, here nothing hangs.
 """
@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from edge_adder import EdgeAdder, ProviderError
+from edge_adder.session import ort
 
 SEVEN = Path(__file__).parents[2] / "examples" / "seven.png"
 HANGS_AFTER_S = 100
@@ -205,8 +206,24 @@ def test_a_pickled_model_is_the_same(tmp_path: Path, seven: np.ndarray) -> None:
 
 def test_a_model_on_cuda_says_that_it_cannot_be_forked() -> None:
     adder = EdgeAdder()
-    object.__setattr__(adder, "_provider", "cuda")
-    assert adder._forget_session() is not None
+    adder._session.provider = "cuda"
+    adder._session._reset_after_fork()
     for use in (lambda: adder.predict(SEVEN, 5), lambda: adder.session):
         with pytest.raises(ProviderError, match=r"cuda cannot run in a process that was forked .*"):
             use()
+
+
+def test_one_thread_that_does_not_spin_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    real = ort.InferenceSession
+
+    def session(data: bytes, *, sess_options: object, **others: object) -> object:
+        spinning = sess_options.get_session_config_entry("session.intra_op.allow_spinning")
+        seen.append((sess_options.intra_op_num_threads, spinning))
+        return real(data, sess_options=sess_options, **others)
+
+    monkeypatch.setattr(ort, "InferenceSession", session)
+    EdgeAdder()
+    EdgeAdder(threads=2)
+    EdgeAdder(threads=2, spinning=True)
+    assert seen == [(1, "0"), (2, "0"), (2, "1")]

@@ -1,0 +1,118 @@
+"""`Prediction`: an immutable value, as an object and as JSON."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+
+import numpy as np
+import pytest
+
+from edge_adder import EdgeAdder, Prediction
+from edge_adder.prediction import MIN_CONFIDENCE, Outputs, make_prediction, make_predictions
+from edge_adder.preprocessing.prepare import UNCHANGED
+
+
+@pytest.fixture
+def prediction(adder: EdgeAdder, seven: np.ndarray) -> Prediction:
+    return adder.predict(seven, 5)
+
+
+def outputs(probability: float) -> Outputs:
+    """Outputs for one image whose digit is 3 with a probability, and its sum 5."""
+    digit, total = np.full((1, 10), -50, np.float32), np.full((1, 19), -50, np.float32)
+    digit[0, 3], total[0, 5] = np.log(probability), -1e-3
+    return Outputs(digit, total)
+
+
+def test_it_states_number_and_providers(prediction: Prediction) -> None:
+    assert (prediction.digit, prediction.number, prediction.sum) == (7, 5, 12)
+    assert (prediction.provider, prediction.requested_provider) == ("cpu", "cpu")
+    assert prediction.preparation == UNCHANGED
+
+
+@pytest.mark.parametrize("name", ["digit", "preparation", "probability", "anything"])
+def test_it_is_immutable(prediction: Prediction, name: str) -> None:
+    with pytest.raises(AttributeError):
+        setattr(prediction, name, 1)
+
+
+def test_it_is_compared_and_hashed_by_value(
+    adder: EdgeAdder, seven: np.ndarray, prediction: Prediction
+) -> None:
+    same, other = adder.predict(seven, 5), adder.predict(seven, 6)
+    assert prediction == same
+    assert prediction != other
+    assert prediction != "7 + 5 = 12"
+    assert len({prediction, same, other}) == 2
+    assert pickle.loads(pickle.dumps(prediction)) == prediction  # noqa: S301
+    assert "digit=7, sum=12" in repr(prediction)
+
+
+def test_it_keeps_nothing_of_its_batch(adder: EdgeAdder, vectors: dict[str, np.ndarray]) -> None:
+    first = next(adder.predict_many(vectors["image"][:, 0], vectors["number"]))
+    assert isinstance(first._outputs, bytes)
+    assert sys.getsizeof(first._outputs) < 200
+    assert first.digit_log_probabilities == pytest.approx(vectors["digit"][0], abs=1e-4)
+    assert first.sum_log_probabilities == pytest.approx(vectors["sum"][0], abs=1e-4)
+
+
+def test_its_dict_is_json(prediction: Prediction) -> None:
+    found = prediction.to_dict()
+    assert json.loads(json.dumps(found)) == found == dict(prediction)
+    assert list(found) == [
+        "number",
+        "digit",
+        "sum",
+        "digit_probability",
+        "sum_probability",
+        "uncertain",
+        "provider",
+        "preparation",
+    ]
+    assert found["provider"] == {"requested": "cpu", "active": "cpu"}
+
+
+def test_its_dict_has_both_distributions_on_request(prediction: Prediction) -> None:
+    found = prediction.to_dict(distributions=True)
+    assert {**found, **prediction.to_dict()} == found
+    digits, sums = found["digit_probabilities"], found["sum_probabilities"]
+    assert (len(digits), len(sums)) == (10, 19)
+    assert sum(digits) == pytest.approx(1, abs=1e-5)
+    assert digits[7] == prediction.digit_probability
+    assert sums[12] == prediction.sum_probability
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_top_lists_are_ordered_and_start_with_the_answer(prediction: Prediction) -> None:
+    digits, sums = prediction.top_digits(3), prediction.top_sums(19)
+    assert digits[0] == (7, prediction.digit_probability)
+    assert sums[0] == (12, prediction.sum_probability)
+    assert len(digits) == 3
+    assert sorted(total for total, _ in sums) == list(range(19))
+    assert [p for _, p in sums] == sorted((p for _, p in sums), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("probability", "uncertain"), [(MIN_CONFIDENCE + 0.01, False), (MIN_CONFIDENCE - 0.01, True)]
+)
+def test_it_is_uncertain_below_a_probability(probability: float, uncertain: bool) -> None:
+    prediction = make_prediction(2, outputs(probability), "cpu", "auto")
+    assert prediction.probability == pytest.approx(probability, abs=1e-5)
+    assert prediction.uncertain is uncertain
+
+
+def test_a_batch_gives_the_same_as_each_row(
+    adder: EdgeAdder, vectors: dict[str, np.ndarray]
+) -> None:
+    whole = adder.run(vectors["image"], vectors["number"])
+    rows = range(len(vectors["number"]))
+    many = make_predictions(vectors["number"], whole, "cpu", "auto", [UNCHANGED] * len(rows))
+    for row, found in zip(rows, many, strict=True):
+        one = Outputs(*(output[row : row + 1] for output in whole))
+        number = int(vectors["number"][row])
+        alone = make_prediction(number, one, "cpu", "auto")
+        assert found.digit_probability == pytest.approx(alone.digit_probability, rel=1e-12)
+        assert (found.digit, found.sum, found.number) == (alone.digit, alone.sum, number)
+        assert found._outputs == alone._outputs
