@@ -1,6 +1,6 @@
-"""What CUDA needs and the CPU does not: options, quiet loading, the loader's word, own buffers.
+"""What CUDA needs and the CPU does not: options, loading its libraries, preallocated buffers.
 
-`onnxruntime` itself is imported by `predictor` alone and comes in as an argument.
+Only `session` imports onnxruntime; here it comes in as an argument.
 """
 
 from __future__ import annotations
@@ -17,32 +17,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_adder.contract import DIGIT, NUMBER, SUM
+from edge_adder.errors import one_line
 
 OPTIONS = {
     "cudnn_conv_algo_search": "HEURISTIC",
     "arena_extend_strategy": "kSameAsRequested",
     "use_tf32": "0",
 }
-"""For a network of some microseconds (onnxruntime.ai/docs/execution-providers): the default search
-times every algorithm of each convolution anew for each batch size; the memory would grow by powers
-of two; TF32 rounds to 10 bits of mantissa, which is coarser than the bound of parity.
+"""Options for a network of some microseconds (onnxruntime.ai/docs/execution-providers): the default
+search times every algorithm of each convolution again for each batch size; memory would grow by
+powers of two; TF32 rounds to 10 bits of mantissa, which is coarser than the bound of parity.
 """
 
-MOST_BUFFERS = 8
-"""Batch sizes whose buffers are kept: `predict_many` has two, its whole batch and the rest."""
+MAX_BUFFERS = 8
+"""Maximum number of batch sizes with buffers; `predict_many` uses two, full batches and a rest."""
 
-_FATAL, _WARNING = 4, 2
-"""Of onnxruntime's severities; it begins with the second."""
-
+_FATAL, _WARNING = 4, 2  # severities of onnxruntime's log; warning is its default
 _OUTPUTS = {spec.name: spec for spec in (DIGIT, SUM)}
 
 
 @contextlib.contextmanager
 def loading(ort: Any) -> Iterator[None]:
-    """Load CUDA's libraries, and stay silent while a session is made.
+    """Load CUDA's libraries, and keep onnxruntime silent while a session is made.
 
-    What fails is raised, as one line. Else onnxruntime would print it to standard output and write
-    it to standard error as well.
+    Failures are raised; onnxruntime would print them to standard output and standard error too.
 
     Args:
         ort: The module `onnxruntime`.
@@ -58,35 +56,35 @@ def loading(ort: Any) -> Iterator[None]:
 
 
 def load_error(runtime: Path) -> str | None:
-    """Why the library of the CUDA provider does not load, in the words of the system's loader.
+    """Return why the library of the CUDA provider does not load, as the system's loader says it.
 
-    To be asked only after onnxruntime tried to load it: the library takes what it needs of
-    onnxruntime at that moment.
+    Only meaningful after onnxruntime tried to load it: the library needs symbols of onnxruntime
+    that are loaded then.
 
     Args:
         runtime: Folder of the package `onnxruntime`.
 
     Returns:
-        None where it loads, or is not there.
+        One line; None if the library loads, or does not exist.
     """
     for library in (runtime / "capi").glob("*onnxruntime_providers_cuda.*"):
         try:
             ctypes.CDLL(str(library))
         except OSError as error:
-            return " ".join(str(error).split())
+            return one_line(error, limit=1000)
     return None
 
 
 class BoundRun:
-    """Does what `session.run` does, through buffers on the device that are made once.
+    """Does what `session.run` does, through preallocated buffers on the device.
 
-    One set for each of the last `MOST_BUFFERS` batch sizes. Safe to share between threads, which
-    take turns.
+    There is one set of buffers for each of the last `MAX_BUFFERS` batch sizes. Threads may share
+    it; their runs happen one after the other.
 
     Args:
         session: An `onnxruntime.InferenceSession` of a model that keeps the contract.
         values: The class `onnxruntime.OrtValue`.
-        device: Where the buffers lie, as onnxruntime names it.
+        device: Device of the buffers, as onnxruntime names it.
     """
 
     def __init__(self, session: Any, values: Any, device: str = "cuda") -> None:
@@ -100,22 +98,25 @@ class BoundRun:
         """Copy the inputs in, run, copy the outputs out.
 
         Args:
-            names: Of the outputs, in the order of the result.
-            feeds: The inputs by name, as in the contract.
+            names: Names of the outputs, in the order of the result.
+            feeds: Inputs by name, with shapes and dtypes of the contract.
+
+        Returns:
+            The outputs, as arrays that belong to the caller.
         """
         count = len(feeds[NUMBER.name])
         with self._lock:
             buffers = self._buffers.pop(count, None) or _Buffers(
                 self._session, self._values, self._device, feeds
             )
-            self._buffers[count] = buffers  # the latest stands last
-            if len(self._buffers) > MOST_BUFFERS:
+            self._buffers[count] = buffers  # the latest is last
+            if len(self._buffers) > MAX_BUFFERS:
                 del self._buffers[next(iter(self._buffers))]
             return buffers.run(names, feeds)
 
 
 class _Buffers:
-    """The device's memory for one batch size, bound to the session's tensors."""
+    """Memory on the device for one batch size, bound to the session's tensors."""
 
     def __init__(
         self, session: Any, values: Any, device: str, feeds: Mapping[str, NDArray[Any]]
@@ -137,9 +138,10 @@ class _Buffers:
             self._binding.bind_ortvalue_output(name, value)
 
     def run(self, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """As `BoundRun`; the result's arrays are the caller's own."""
+        """Run as `BoundRun` does."""
         for name, feed in feeds.items():
-            self._inputs[name].update_inplace(np.ascontiguousarray(feed))  # 1.20 reads on in memory
+            # onnxruntime 1.20 ignores strides.
+            self._inputs[name].update_inplace(np.ascontiguousarray(feed))
         self._binding.synchronize_inputs()
         self._session.run_with_iobinding(self._binding)
         self._binding.synchronize_outputs()

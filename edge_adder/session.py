@@ -20,7 +20,7 @@ from edge_adder.providers import (
     EXECUTION_PROVIDERS,
     Provider,
     candidates,
-    check_delivered,
+    check_active,
     cuda_failure,
     installed_runtimes,
     missing_runtime,
@@ -229,7 +229,7 @@ def open_session(
         raise ModelError(
             f"onnxruntime {ONNXRUNTIME_VERSION} cannot load {name}: {describe_load_error(error)}"
         ) from error
-    check_delivered(provider, session.get_providers())
+    check_active(provider, session.get_providers())
     return session
 
 
@@ -255,7 +255,7 @@ def _open_on_cuda(data: bytes, name: str, options: ort.SessionOptions) -> ort.In
     try:
         with cuda.loading(ort):
             session = _new_session(data, options, (EXECUTION_PROVIDERS["cuda"], cuda.OPTIONS))
-        check_delivered("cuda", session.get_providers())
+        check_active("cuda", session.get_providers())
     except Exception as error:  # as in `open_session`
         open_session(data, name=name)  # raises where the model is at fault
         load_error = cuda.load_error(Path(ort.__file__).parent)

@@ -1,4 +1,4 @@
-"""What CUDA needs: here with a CPU in its place, and with libraries that do not load."""
+"""What CUDA needs, with the CPU in its place, and with libraries that do not load."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_adder import EdgeAdder, cuda
-from edge_adder import session as session_module
-from edge_adder.cuda import MOST_BUFFERS, BoundRun, load_error, loading
+from edge_adder import EdgeAdder, cuda, session
+from edge_adder.cuda import MAX_BUFFERS, BoundRun, load_error, loading
+from edge_adder.session import ort
 
-ort = session_module.ort
+NAMES = ["digit", "sum"]
 
 
 class CountingValues:
@@ -34,15 +34,12 @@ def values() -> CountingValues:
 
 @pytest.fixture
 def bound(adder: EdgeAdder, values: CountingValues) -> BoundRun:
-    """The bundled model through buffers, which lie in the CPU's memory here."""
+    """The bundled model through buffers, here in the CPU's memory."""
     return BoundRun(adder.session, values, "cpu")
 
 
 def feeds(vectors: dict[str, np.ndarray], start: int, count: int) -> dict[str, np.ndarray]:
     return {name: vectors[name][start : start + count] for name in ("image", "number")}
-
-
-NAMES = ["digit", "sum"]
 
 
 def test_buffers_give_the_answers_of_the_session(
@@ -66,7 +63,7 @@ def test_buffers_are_made_once_for_each_batch_size(
 def test_only_the_latest_batch_sizes_keep_theirs(
     bound: BoundRun, values: CountingValues, vectors: dict[str, np.ndarray]
 ) -> None:
-    for count in range(1, MOST_BUFFERS + 2):
+    for count in range(1, MAX_BUFFERS + 2):
         bound(NAMES, feeds(vectors, 0, 2))
         bound(NAMES, feeds(vectors, 0, count))
     made = values.made
@@ -83,12 +80,11 @@ def test_answers_are_the_callers_own(bound: BoundRun, vectors: dict[str, np.ndar
     assert all(map(np.array_equal, first, kept))
 
 
-def test_threads_take_turns(bound: BoundRun, vectors: dict[str, np.ndarray]) -> None:
-    rows = [row % 300 for row in range(2000)]
-
+def test_threads_may_share_them(bound: BoundRun, vectors: dict[str, np.ndarray]) -> None:
     def ask(row: int) -> bytes:
         return bound(NAMES, feeds(vectors, row, 1))[0].tobytes()
 
+    rows = [row % 300 for row in range(2000)]
     serial = [ask(row) for row in rows]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(ask, rows)) == serial
@@ -104,34 +100,34 @@ def test_arrays_need_not_be_contiguous(
 def test_a_model_on_cuda_runs_through_buffers_and_one_on_the_cpu_does_not(
     monkeypatch: pytest.MonkeyPatch, adder: EdgeAdder
 ) -> None:
-    monkeypatch.setattr(cuda, "BoundRun", lambda session, values: ("bound", session, values))
-    runner = session_module._runner
-    assert runner(adder.session, "cuda") == ("bound", adder.session, ort.OrtValue)
-    assert runner(adder.session, "cpu") == adder.session.run
+    monkeypatch.setattr(cuda, "BoundRun", lambda *arguments: arguments)
+    assert session._runner(adder.session, "cuda") == (adder.session, ort.OrtValue)
+    assert session._runner(adder.session, "cpu") == adder.session.run
 
 
-def test_the_loaders_own_words_are_told(tmp_path: Path) -> None:
+def test_the_message_of_the_systems_loader_is_one_line(tmp_path: Path) -> None:
     assert load_error(tmp_path) is None
     (tmp_path / "capi").mkdir()
     (tmp_path / "capi" / "libonnxruntime_providers_cuda.so").write_text("no library")
-    assert "libonnxruntime_providers_cuda.so" in load_error(tmp_path)
-    assert "\n" not in load_error(tmp_path)
+    (line,) = load_error(tmp_path).splitlines()
+    assert "libonnxruntime_providers_cuda.so" in line
 
 
-def test_loading_is_silent_and_puts_the_log_back(capfd: pytest.CaptureFixture[str]) -> None:
-    severities = []
+def test_loading_is_silent_and_restores_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    calls: list[object] = []
 
     class Fake:
         @staticmethod
         def set_default_logger_severity(severity: int) -> None:
-            severities.append(severity)
+            calls.append(severity)
 
         @staticmethod
         def preload_dlls() -> None:
+            calls.append("preload")
             print("Failed to load libcublas.so")
 
     with contextlib.suppress(KeyError), loading(Fake):
-        assert severities == [4]
+        assert calls == [4, "preload"]
         raise KeyError
-    assert severities == [4, 2]
+    assert calls == [4, "preload", 2]
     assert capfd.readouterr() == ("", "")
