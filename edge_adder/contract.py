@@ -1,8 +1,8 @@
 """The tensor contract: names, dtypes, shapes, ranges and meaning of a model's inputs and outputs.
 
-This module is the one place that states them. `export` writes `CONTRACT.to_dict()` into a model's
-metadata under `CONTRACT_KEY`; the runtime reads it from there and refuses a model whose contract
-differs. Standard library only, so that both sides can import it.
+The one place that states them. `export` writes `CONTRACT.to_dict()` into a model's metadata under
+`CONTRACT_KEY`; the runtime reads it from there and refuses a model whose contract differs. Standard
+library only, so that both sides can import it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ IMAGE_SIDE = 28
 """Height and width of `image`, in pixels."""
 
 DIGITS = 10
-"""Number of digits, and of numbers that can be added: 0 to 9."""
+"""Number of digits, 0 to 9, and of the numbers that can be added to them."""
 
 SUMS = 2 * (DIGITS - 1) + 1
 """Number of possible sums: 0 to 18."""
 
 FULL_INK = 255
-"""Value of a pixel that is all ink; 0 is background."""
+"""Value of a pixel of full ink; 0 is background."""
 
 BATCH = "batch"
 """Name of the symbolic first axis of all four tensors."""
@@ -35,8 +35,8 @@ BATCH = "batch"
 IMPOSSIBLE_LOG_PROBABILITY = -10_000.0
 """Log-probability of a sum that cannot occur, such as 3 for the number 7.
 
-Finite, so that every output is; far below float32's smallest exp (about -103), so that its
-probability is exactly 0; far below any log-probability that a log-softmax of trained logits gives.
+Finite, so that every output is; far below -103, where exp underflows to 0 in float32, so that its
+probability is exactly 0; far below any log-probability of a trained network.
 """
 
 
@@ -46,10 +46,10 @@ class TensorSpec:
 
     Attributes:
         name: The tensor's name, in the ONNX file, in `forward` and everywhere else.
-        dtype: numpy's name of the element type.
-        shape: The axes; a string is symbolic.
-        range: Lowest and highest value; None stands for unbounded.
-        meaning: What a value says.
+        dtype: Element type, as numpy names it.
+        shape: Size of each axis; a string is a symbolic one.
+        range: Lowest and highest value; None if unbounded.
+        meaning: What its values stand for.
     """
 
     name: str
@@ -59,7 +59,7 @@ class TensorSpec:
     meaning: str
 
     def to_dict(self, batch: str | int = BATCH) -> dict[str, Any]:
-        """The specification in JSON's types; `batch` stands for the first axis."""
+        """Return the specification in JSON's types, with `batch` as the size of the first axis."""
         return {
             "name": self.name,
             "dtype": self.dtype,
@@ -78,10 +78,10 @@ class Contract:
     outputs: tuple[TensorSpec, ...]
 
     def to_dict(self, batch: str | int = BATCH) -> dict[str, Any]:
-        """The contract in JSON's types, as it stands in a model's metadata.
+        """Return the contract in JSON's types, as in a model's metadata.
 
         Args:
-            batch: `BATCH` for a symbolic first axis, or the size it is fixed at.
+            batch: Size of the first axis if it is fixed; `BATCH` if it is symbolic.
         """
         return {
             "version": self.version,
@@ -120,16 +120,16 @@ SUM = TensorSpec(
 )
 
 CONTRACT = Contract(version=1, inputs=(IMAGE, NUMBER), outputs=(DIGIT, SUM))
-"""The contract that every model of this project keeps."""
+"""The contract of every model of this project."""
 
 
 def differences(found: object, expected: object, where: str = "contract") -> Iterator[str]:
-    """Say where two values of JSON's types differ, one line a difference.
+    """Yield a line for each difference between two values of JSON's types.
 
     Args:
-        found: What a model's metadata holds.
-        expected: What it should hold, such as `CONTRACT.to_dict()`.
-        where: Name of the value, the start of each line.
+        found: The value in a model's metadata.
+        expected: The value it should be, such as `CONTRACT.to_dict()`.
+        where: Name of the value, which each line begins with.
 
     Yields:
         Lines such as ``contract.inputs[0].dtype: expected 'uint8', got 'float32'``.

@@ -19,7 +19,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the command line returns to the shell."""
+    """Exit status of the command line."""
 
     DONE = 0
     INTERNAL = 1
@@ -66,7 +66,7 @@ class ParityError(ModelError):
 
 
 class ProviderError(EdgeAdderError):
-    """An execution provider that was asked for and cannot run."""
+    """A requested execution provider that cannot run."""
 
     exit_code = ExitCode.PROVIDER
 
@@ -78,7 +78,7 @@ class FileAccessError(EdgeAdderError):
 
 
 def one_line(error: BaseException, limit: int = 200) -> str:
-    """Return an exception's text as one line; its type's name where it has none.
+    """Return an exception's text as one line, or its type's name if it has no text.
 
     Args:
         error: The exception.

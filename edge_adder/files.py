@@ -1,8 +1,9 @@
-"""Files that are complete or absent: write beside, fsync, rename. Standard library only.
+"""Read files with errors that say what to do; write files that are complete or absent.
 
-A process that is killed leaves what it had begun, ``.NAME.XXXXXXXX.tmp``; the next one that writes
-NAME removes it. It is told from the work of a live process by the lock that the live one holds, and
-that the system takes from whoever dies. Where files cannot be locked, as on Windows, leavings stay.
+A file is written to a temporary beside it, ``.NAME.XXXXXXXX.tmp``, synced and renamed. A process
+that is killed leaves a stale temporary, which the next one that writes NAME removes. A live process
+holds a lock on its own, which the system releases when the process dies. Where files cannot be
+locked, as on Windows, stale temporaries stay. Standard library only.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if sys.platform != "win32":
     import fcntl
 
 _PIECE_BYTES = 2**16
+"""Size of one read: reading up to the limit at once would allocate that much memory."""
 
 
 def read_file(
@@ -36,23 +38,23 @@ def read_file(
 
     Args:
         path: The file.
-        limit: Largest size that is expected, in bytes; of a larger file one byte more is read, so
-            that the caller sees it.
-        what: Kind of file, for the message about a folder.
-        hint: What to do where there is no such file; the end of that message.
-        error: What to raise where there is no such file.
-        name: Stands for the file in messages; its path if None.
+        limit: Maximum size, in bytes. Of a larger file one byte more is read, so that the caller
+            can refuse it.
+        what: Kind of the file, for the message about a folder.
+        hint: What to do if there is no such file: the end of that message.
+        error: Class to raise if there is no such file.
+        name: Name of the file in messages; its path if None.
 
     Raises:
-        EdgeAdderError: `error`: there is no such file, it is a folder, or its name cannot be one.
-        FileAccessError: It exists and cannot be read.
+        EdgeAdderError: `error`: there is no such file, it is a folder, or no file can have its
+            name.
+        FileAccessError: The file exists and cannot be read.
     """
     name = name or os.fspath(path)
     pieces: list[bytes] = []
     size = 0
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  a Path takes as long again
-            # In pieces: asking for the limit at once would set that much memory aside.
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  Path.open takes twice as long
             while size <= limit and (piece := file.read(min(_PIECE_BYTES, limit + 1 - size))):
                 pieces.append(piece)
                 size += len(piece)
@@ -68,14 +70,14 @@ def read_file(
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Write a file so that its name never stands for half of it, also after a crash.
+    """Write a file so that it is never seen incomplete, even after a crash.
 
-    A link is followed. A new file gets the permissions that the umask leaves. Of several processes
-    that write the same file, the last one to finish wins.
+    Symbolic links are followed. A new file has the permissions that the umask leaves. If several
+    processes write the same file, the last one to finish wins.
 
     Args:
-        path: The file to make or to replace; its folder must exist.
-        data: All of its content.
+        path: The file to create or replace; its folder must exist.
+        data: The whole content.
 
     Raises:
         FileAccessError: The file cannot be written; the old one, if any, is untouched.
@@ -84,13 +86,14 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 
 
 def write_together(files: Mapping[str | Path, bytes] | Mapping[Path, bytes]) -> None:
-    """As `write_atomically`, for files that belong together.
+    """Write files that belong together, each as `write_atomically` does.
 
-    All are on disk before the first takes its name, so that a full disk leaves all old ones. A kill
-    between two names, which follow each other at once, leaves the first new and the second old.
+    All are on disk before the first is renamed, so that a full disk leaves all old ones. A kill
+    between two renames, which follow each other at once, leaves the first file new and the second
+    old.
 
     Args:
-        files: What to write where, in the order in which the names are taken.
+        files: Content by path, in the order of the renames.
 
     Raises:
         FileAccessError: One of them cannot be written.
@@ -98,26 +101,26 @@ def write_together(files: Mapping[str | Path, bytes] | Mapping[Path, bytes]) -> 
     path: str | Path = ""
     try:
         with contextlib.ExitStack() as stack:
-            begun: list[tuple[str | Path, Path, Path]] = []
+            written: list[tuple[str | Path, Path, Path]] = []
             for path, data in files.items():
                 target = _target(path)
-                _remove_leavings(target)
+                _remove_stale_temporaries(target)
                 temporary = stack.enter_context(_temporary_beside(target))
-                with temporary.open("r+b") as file:  # it is there, and locked
+                with temporary.open("r+b") as file:  # it exists, and is locked
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-                begun.append((path, temporary, target))
-            for folder in sorted({target.parent for _, _, target in begun}):
+                written.append((path, temporary, target))
+            for folder in sorted({target.parent for _, _, target in written}):
                 stack.enter_context(_renaming_in(folder))
-            for path, temporary, target in begun:  # noqa: B007  the error names it
+            for path, temporary, target in written:  # noqa: B007  the error names `path`
                 temporary.replace(target)
     except OSError as error:
         raise FileAccessError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _target(path: str | Path) -> Path:
-    """The file behind a path, which may not exist yet."""
+    """Return the file that a path leads to, which may not exist yet."""
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         raise FileAccessError(f"cannot write {path}: it is not a regular file")
@@ -126,11 +129,11 @@ def _target(path: str | Path) -> Path:
 
 @contextlib.contextmanager
 def _temporary_beside(target: Path) -> Iterator[Path]:
-    """An empty file that no other process takes for a leaving; what is left of it is removed."""
+    """Create an empty temporary that no other process takes for a stale one; remove it at last."""
     while True:
         path = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        if sys.platform == "win32":  # which renames no open file
+        if sys.platform == "win32":  # which cannot rename an open file
             os.close(descriptor)
             break
         with contextlib.suppress(OSError):
@@ -147,14 +150,14 @@ def _temporary_beside(target: Path) -> Iterator[Path]:
             os.close(descriptor)
 
 
-def _remove_leavings(target: Path) -> None:
-    """Remove what killed processes left of `target`."""
+def _remove_stale_temporaries(target: Path) -> None:
+    """Remove the temporaries of `target` that killed processes left."""
     if sys.platform == "win32":
         return
-    leaving = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.tmp")
+    temporary = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.tmp")
     with contextlib.suppress(OSError):
         for path in target.parent.iterdir():
-            if leaving.fullmatch(path.name):
+            if temporary.fullmatch(path.name):
                 with contextlib.suppress(OSError):
                     _remove_unless_locked(path)
 
@@ -169,10 +172,10 @@ def _remove_unless_locked(path: Path) -> None:
 
 
 def check_writable(path: str | Path) -> None:
-    """Find out before long work whether `write_atomically` can write its result.
+    """Check before long work that `write_atomically` will be able to write its result.
 
     Raises:
-        FileAccessError: It cannot, as far as can be seen now.
+        FileAccessError: It will not, as far as can be known now.
     """
     target = _target(path)
     if not target.parent.is_dir():
@@ -182,10 +185,10 @@ def check_writable(path: str | Path) -> None:
 
 
 def make_folder(path: str | Path) -> None:
-    """Make a folder and its parents, unless it exists.
+    """Create a folder and its parents, unless it exists.
 
     Raises:
-        FileAccessError: The folder cannot be made.
+        FileAccessError: The folder cannot be created.
     """
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
@@ -195,9 +198,10 @@ def make_folder(path: str | Path) -> None:
 
 @contextlib.contextmanager
 def _renaming_in(folder: Path) -> Iterator[None]:
-    """One process at a time gives names; at the end they are on disk, where a folder can be opened.
+    """Let one process at a time rename files in a folder; sync the folder at the end.
 
-    So files that belong together are of one process, of however many that write them.
+    Files that belong together are therefore of the same process, of however many write them. Where
+    a folder cannot be opened, as on Windows, this does nothing.
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY)

@@ -1,7 +1,7 @@
-"""What an ONNX file needs besides itself: operators of others, weights in other files.
+"""What an ONNX file needs besides itself: custom operators, weights in other files.
 
 A walk over the file's protobuf encoding, before onnxruntime opens the file. It looks at a few
-fields and steps over all others, such as names, shapes and weights. Standard library only.
+fields and skips all others, such as names, shapes and weights. Standard library only.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 MAX_FIELDS = 200_000
-"""Fields that are looked at before a file is given up, some tenths of a second; the bundled model
-has 390."""
+"""Maximum number of fields in a file, which take some tenths of a second; the bundled model has
+390."""
 
 FIELDS: dict[str, dict[int, str]] = {
     "ModelProto": {
@@ -42,11 +42,11 @@ FIELDS: dict[str, dict[int, str]] = {
     "OperatorSetIdProto": {1: "domain"},
     "TensorProto": {13: "external_data", 14: "data_location"},
 }
-"""Message → number of a field → the message in it, or its name. The part of ``onnx.proto`` through
-which operators and tensors are reached; a test compares it with the package onnx."""
+"""Message → field number → the message in that field, or its name. The part of ``onnx.proto``
+through which operators and tensors are reached; a test compares it with the package onnx."""
 
 _VARINT, _LENGTH = 0, 2  # protobuf's wire types
-_FIXED_SIZES = {1: 8, 5: 4}  # of the others, in bytes
+_FIXED_SIZES = {1: 8, 5: 4}  # in bytes, by wire type
 _TAGS = {
     message: {
         number << 3 | (_VARINT if name == "data_location" else _LENGTH): name
@@ -60,8 +60,8 @@ class Requirements(NamedTuple):
     """What an ONNX file needs besides itself.
 
     Attributes:
-        domains: Of its operators, functions and operator sets; ``""`` is ONNX's own.
-        external_data: Whether a tensor says that it lies in another file.
+        domains: Domains of its operators, functions and operator sets; ``""`` is ONNX's own.
+        external_data: Whether a tensor has its data in another file.
     """
 
     domains: frozenset[str]
@@ -69,25 +69,25 @@ class Requirements(NamedTuple):
 
 
 def scan(data: bytes) -> Requirements:
-    """Read what an ONNX file needs besides itself.
+    """Find what an ONNX file needs besides itself.
 
     Args:
-        data: The whole file.
+        data: Content of the whole file.
 
     Raises:
-        ValueError: It is not protobuf, ends in the middle, or has more than `MAX_FIELDS`.
+        ValueError: It is not protobuf, is cut off, or has more than `MAX_FIELDS`.
     """
     domains = set()
     external_data = False
     counter = itertools.count(1)
-    todo = [("ModelProto", 0, len(data))]
-    while todo:
-        for name, start, end in _known_fields(data, *todo.pop(), counter):
+    pending = [("ModelProto", 0, len(data))]
+    while pending:
+        for name, start, end in _known_fields(data, *pending.pop(), counter):
             if name in FIELDS:
-                todo.append((name, start, end))
+                pending.append((name, start, end))
             elif name == "domain":
                 domains.add(data[start:end].decode(errors="replace"))
-            elif name == "external_data" or any(data[start:end]):  # data_location 0 is: in here
+            elif name == "external_data" or any(data[start:end]):  # data_location 0: in this file
                 external_data = True
     return Requirements(frozenset(domains), external_data)
 
@@ -95,12 +95,12 @@ def scan(data: bytes) -> Requirements:
 def _known_fields(
     data: bytes, message: str, at: int, end: int, counter: Iterator[int]
 ) -> Iterator[tuple[str, int, int]]:
-    """Name, start and end of each field in a message that `FIELDS` has; the others are counted."""
+    """Yield name, start and end of each field of a message that is in `FIELDS`; count all."""
     known = _TAGS[message]
     while at < end:
         if next(counter) > MAX_FIELDS:
             raise ValueError(f"it has more than {MAX_FIELDS:,} fields")
-        began = at
+        field_start = at
         tag, at = _varint(data, at, end)
         kind = tag & 7
         start = at
@@ -114,15 +114,15 @@ def _known_fields(
         else:
             tag = 0
         if not 8 <= tag < 2**32:  # the number 0, or one that wraps around in other readers
-            raise ValueError(f"no field begins at byte {began:,}")
+            raise ValueError(f"no field begins at byte {field_start:,}")
         if at > end:
-            raise ValueError(f"it ends within the field that begins at byte {began:,}")
+            raise ValueError(f"it ends within the field that begins at byte {field_start:,}")
         if tag in known:
             yield known[tag], start, at
 
 
 def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """A number of variable length, and where it ends."""
+    """Read a number of variable length; return it with the position after it."""
     value = shift = 0
     while at < end and shift < 70:
         byte = data[at]
