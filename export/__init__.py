@@ -1,1 +1,1 @@
-"""The workshop: PyTorch trains a network and exports it to ONNX. Not part of the wheel."""
+"""Development tools: PyTorch trains a network and exports it to ONNX. Not part of the wheel."""

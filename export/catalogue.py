@@ -1,4 +1,4 @@
-"""What is known of each network: its cost, and how good its committed checkpoint is."""
+"""The facts of each network: its cost, and the accuracy of its committed checkpoint."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from edge_adder.contract import IMAGE_SIDE
 from export import networks
@@ -28,13 +29,13 @@ class NetworkFacts:
     Attributes:
         name: Its key in `export.networks.NETWORKS`.
         source: Who made it, and its idea.
-        parameters: Trainable numbers, BatchNorm's included.
-        multiply_adds: For one image, of convolutions and linear layers.
-        size_bytes: Of the exported file; None where it was not measured for these weights.
-        digit: Accuracy on the test images with all ten numbers, a fraction, of the checkpoint whose
-            record is committed; None where there is none.
-        sum: The same of the sum.
-        epochs: That the checkpoint was trained for.
+        parameters: Number of trainable values, BatchNorm's included.
+        multiply_adds: Multiply-adds for one image, of convolutions and linear layers.
+        size_bytes: Size of the exported file; None where it was not measured for these weights.
+        digit: Test accuracy of the digit with all ten numbers, a fraction, from the committed
+            record of a checkpoint; None where there is no record.
+        sum: Test accuracy of the sum, a fraction.
+        epochs: Epochs of the training.
         committed: Whether the checkpoint itself is committed, so that it can be exported.
     """
 
@@ -50,7 +51,7 @@ class NetworkFacts:
 
 
 def catalogue(weights_dir: Path = WEIGHTS_DIR) -> list[NetworkFacts]:
-    """The facts of every network, in the registry's order.
+    """Return the facts of every network, in the registry's order.
 
     Args:
         weights_dir: Where the checkpoints and their records lie.
@@ -60,15 +61,15 @@ def catalogue(weights_dir: Path = WEIGHTS_DIR) -> list[NetworkFacts]:
     for name, kind in networks.NETWORKS.items():
         record = _read(weights_dir / f"{name}.json")
         test = record.get("metrics", {}).get("test", {})
-        of_file = measured.get(name, {})
-        fresh = of_file.get("weights_sha256") == record.get("weights_sha256")
+        row = measured.get(name, {})
+        fresh = row.get("weights_sha256") == record.get("weights_sha256")
         facts.append(
             NetworkFacts(
                 name=name,
                 source=kind.source,
                 parameters=count_parameters(networks.create(name)),
                 multiply_adds=count_multiply_adds(networks.create(name)),
-                size_bytes=of_file.get("size_bytes") if fresh else None,
+                size_bytes=row.get("size_bytes") if fresh else None,
                 digit=test.get("digit"),
                 sum=test.get("sum"),
                 epochs=record.get("config", {}).get("epochs"),
@@ -79,38 +80,26 @@ def catalogue(weights_dir: Path = WEIGHTS_DIR) -> list[NetworkFacts]:
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Trainable numbers of a network, those of BatchNorm included."""
+    """Count the trainable values of a network, BatchNorm's included."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def count_folded_parameters(network: nn.Module) -> int:
-    """The same in the exported file, where a BatchNorm is the bias of the layer before it.
+    """Count the parameters of the exported file.
 
-    That layer has none of its own.
+    There a BatchNorm is the bias of the layer before it, which has none of its own.
     """
     biases = sum(m.num_features for m in network.modules() if isinstance(m, nn.BatchNorm2d))
     return count_parameters(network) - biases  # of its weight and its bias, one is left
 
 
 def count_multiply_adds(network: Network) -> int:
-    """Multiply-adds for one image, of convolutions and linear layers; biases are not counted."""
-    total = 0
-
-    def count(module: nn.Module, _: object, output: torch.Tensor) -> None:
-        nonlocal total
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
-            positions = output.shape[2:].numel()  # 1 for a linear layer
-            total += module.weight.numel() * positions
-
+    """Count the multiply-adds for one image, of convolutions and linear layers without biases."""
     network = copy.deepcopy(network).to("meta").eval()  # shapes alone
-    with torch.device("meta"):
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
         image = torch.empty(1, 1, IMAGE_SIDE, IMAGE_SIDE, dtype=torch.uint8)
-        number = torch.empty(1, dtype=torch.int64)
-        handles = [module.register_forward_hook(count) for module in network.modules()]
-        network(image, number)
-    for handle in handles:
-        handle.remove()
-    return total
+        network(image, torch.empty(1, dtype=torch.int64))
+    return int(counter.get_total_flops()) // 2  # it counts both the product and the sum
 
 
 def _read(path: Path) -> dict[str, Any]:

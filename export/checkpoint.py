@@ -1,7 +1,7 @@
-"""Checkpoints: a network's weights as safetensors, with what is known of them as JSON.
+"""Checkpoints: a network's weights as safetensors, with recipe and metrics as JSON.
 
-``NAME.safetensors`` is complete in itself: the JSON stands in its header. ``NAME.json`` beside it
-is the same JSON to read. Nothing is unpickled, so a stranger's checkpoint cannot run code.
+``NAME.safetensors`` is complete in itself: the JSON is in its header. ``NAME.json`` beside it is
+the same JSON to read. Nothing is unpickled, so a downloaded checkpoint cannot run code.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from edge_adder.errors import CheckpointError, FileAccessError, InputError
+from edge_adder.errors import CheckpointError, FileAccessError, InputError, one_line
 from edge_adder.files import write_together
 from export import networks
 from export.networks.parts import Network
@@ -35,8 +35,8 @@ class Checkpoint:
     Attributes:
         network: Its name in `export.networks.NETWORKS`.
         weights: Its `state_dict`, on the CPU.
-        config: The recipe that trained it.
-        metrics: What was measured: accuracies as fractions, by split and output.
+        config: Recipe of the training, as `export.config.TrainConfig.recipe` returns it.
+        metrics: Accuracies as fractions, by split and output.
     """
 
     network: str
@@ -50,7 +50,7 @@ class Checkpoint:
         return weights_sha256(self.weights)
 
     def details(self) -> dict[str, Any]:
-        """Everything but the weights, in JSON's types."""
+        """Return everything but the weights, in JSON's types."""
         return {
             "network": self.network,
             "config": self.config,
@@ -59,7 +59,7 @@ class Checkpoint:
         }
 
     def build(self) -> Network:
-        """The network with these weights, ready for inference.
+        """Return the network with these weights, ready for inference.
 
         Raises:
             CheckpointError: The weights are not those of this network.
@@ -71,15 +71,14 @@ class Checkpoint:
         try:
             module.load_state_dict(self.weights)
         except RuntimeError as error:
-            reason = " ".join(str(error).split())
             raise CheckpointError(
-                f"checkpoint does not fit network {self.network!r}: {reason}"
+                f"checkpoint does not fit network {self.network!r}: {one_line(error)}"
             ) from error
         return module.eval()
 
 
 def committed(network: str) -> Path:
-    """Where the committed checkpoint of a network lies.
+    """Return the path of a network's committed checkpoint.
 
     Raises:
         InputError: No network has this name.
@@ -93,7 +92,7 @@ def committed(network: str) -> Path:
 
 
 def how_to_make(network: str) -> str:
-    """What to do where no checkpoint of a network is committed, in one line."""
+    """Return what to do where no checkpoint of a network is committed, in one line."""
     return (
         f"no checkpoint of {network} is committed: make one with "
         f"`edge-adder train --network {network}`, then "
@@ -102,7 +101,7 @@ def how_to_make(network: str) -> str:
 
 
 def weights_sha256(weights: dict[str, Tensor]) -> str:
-    """SHA-256 over name, dtype, shape and little-endian bytes of every tensor, ordered by name."""
+    """Hash name, dtype, shape and little-endian bytes of every tensor, ordered by name."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         array = weights[name].detach().cpu().contiguous().numpy()
@@ -128,29 +127,13 @@ def load(path: Path) -> Checkpoint:
 
     Raises:
         FileAccessError: The file cannot be read.
-        CheckpointError: It is no checkpoint of this project, or it is damaged.
+        CheckpointError: It is not a checkpoint of this project, or it is damaged.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(HEADER_KEY)
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise CheckpointError(f"no checkpoint {path}: make one with `edge-adder train`") from error
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is no safetensors file: {error}") from error
-    except OSError as error:
-        raise FileAccessError(f"cannot read {path}: {error.strerror or error}") from error
-    if header is None:
-        raise CheckpointError(f"{path} is no checkpoint of edge-adder: no {HEADER_KEY!r} in it")
+    weights, header = _read(path)
     try:
         details = json.loads(header)
-        checkpoint = Checkpoint(
-            network=str(details["network"]),
-            weights=weights,
-            config=details["config"],
-            metrics=details["metrics"],
-        )
-        expected = details["weights_sha256"]
+        network, expected = str(details["network"]), details["weights_sha256"]
+        checkpoint = Checkpoint(network, weights, details["config"], details["metrics"])
         found = checkpoint.sha256
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: {HEADER_KEY!r} cannot be read: {error}") from error
@@ -159,3 +142,20 @@ def load(path: Path) -> Checkpoint:
             f"{path} is damaged: its weights have SHA-256 {found}, expected {expected}"
         )
     return checkpoint
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], str]:
+    """Return the tensors of a safetensors file and the details in its header, as text."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(HEADER_KEY)
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise CheckpointError(f"no checkpoint {path}: make one with `edge-adder train`") from error
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is no safetensors file: {one_line(error)}") from error
+    except OSError as error:
+        raise FileAccessError(f"cannot read {path}: {error.strerror or one_line(error)}") from error
+    if header is None:
+        raise CheckpointError(f"{path} is no checkpoint of edge-adder: no {HEADER_KEY!r} in it")
+    return weights, header

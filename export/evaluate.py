@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_adder.contract import DIGITS
+from edge_adder.evaluation.report import percent
 from export.data import LabelledImages
 
 EVALUATION_BATCH = 1000
@@ -17,12 +18,12 @@ EVALUATION_BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Fractions of pairs of image and number that were answered rightly.
+    """Share of correct answers.
 
     Attributes:
-        digit: Of the digit.
-        sum: Of the sum.
-        pairs: How many pairs were asked.
+        digit: Accuracy of the digit, a fraction.
+        sum: Accuracy of the sum, a fraction.
+        pairs: Number of pairs of image and number.
     """
 
     digit: float
@@ -30,10 +31,11 @@ class Accuracy:
     pairs: int
 
     def __str__(self) -> str:
-        return f"digit {self.digit:.2%}, sum {self.sum:.2%} of {self.pairs:,} pairs"
+        digit, total = percent(self.digit), percent(self.sum)
+        return f"digit {digit}, sum {total} of {self.pairs:,} pairs"
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures in JSON's types."""
+        """Return the figures in JSON's types."""
         return asdict(self)
 
 
@@ -41,7 +43,7 @@ class Accuracy:
 def evaluate(
     network: nn.Module, data: LabelledImages, *, every_number: bool = True
 ) -> tuple[Accuracy, Tensor]:
-    """Ask a network for every image with all ten numbers, or with one each.
+    """Measure a network on every image with all ten numbers, or with one each.
 
     The network is put into inference mode and left there.
 
@@ -58,7 +60,7 @@ def evaluate(
     network.eval()
     device = data.labels.device
     confusion = torch.zeros(DIGITS, DIGITS, dtype=torch.int64, device=device)
-    right_sums = torch.zeros((), dtype=torch.int64, device=device)
+    correct_sums = torch.zeros((), dtype=torch.int64, device=device)
     for start in range(0, len(data), EVALUATION_BATCH):
         images = data.images[start : start + EVALUATION_BATCH]
         labels = data.labels[start : start + EVALUATION_BATCH]
@@ -68,7 +70,9 @@ def evaluate(
             digit, total = network(images, number)
             answers = labels * DIGITS + digit.argmax(1)
             confusion += answers.bincount(minlength=DIGITS**2).view(DIGITS, DIGITS)
-            right_sums += (total.argmax(1) == labels + number).sum()
+            correct_sums += (total.argmax(1) == labels + number).sum()
     pairs = len(data) * (DIGITS if every_number else 1)
-    right_digits = confusion.diagonal().sum()
-    return Accuracy(float(right_digits) / pairs, float(right_sums) / pairs, pairs), confusion.cpu()
+    correct_digits = confusion.diagonal().sum()
+    return Accuracy(
+        float(correct_digits) / pairs, float(correct_sums) / pairs, pairs
+    ), confusion.cpu()

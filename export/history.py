@@ -1,4 +1,4 @@
-"""What a training run records of each epoch."""
+"""The record of each epoch of a training run."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """What one epoch left in the history.
+    """One epoch of the history.
 
     Attributes:
         epoch: Counted from 1.
         loss: Mean training loss, in nats.
-        learning_rate: At its end.
-        digit: Validation accuracy of the digit, a fraction, of the averaged weights, with one
-            number for each image.
-        sum: Validation accuracy of the sum, likewise.
-        seconds: Time it took, validation included.
+        learning_rate: Learning rate of its last step.
+        digit: Validation accuracy of the digit with the averaged weights and one number for each
+            image, a fraction.
+        sum: Validation accuracy of the sum, a fraction.
+        seconds: Time of the epoch, validation included.
     """
 
     epoch: int

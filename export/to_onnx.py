@@ -34,23 +34,24 @@ from edge_adder.contract import (
 from edge_adder.errors import CheckpointError, FileAccessError, InputError
 from edge_adder.evaluation.datasets import cached_mnist, find_data_dir
 from edge_adder.files import check_writable, make_folder, write_together
+from edge_adder.parity import PARITY_BOUND
 from export import verify
 from export.checkpoint import Checkpoint
 from export.data import load_mnist
-from export.synthetic import digits as drawn
+from export.synthetic.digits import draw_digits
 from export.verify import ParityRow
 
 OPSET = 18
-"""The opset that PyTorch's exporter writes without conversion; IR version 8."""
+"""Opset that PyTorch's exporter writes without conversion; IR version 8."""
 
 OPSETS = range(18, 22)
-"""The opsets that are offered: 21 is the newest that the oldest onnxruntime loads."""
+"""Opsets on offer: 21 is the newest that the oldest onnxruntime loads."""
 
 OLDEST_ONNXRUNTIME = "1.20.0"
-"""The oldest onnxruntime that exported files are tested on (constraints-oldest.txt)."""
+"""Oldest onnxruntime that exported files are tested on (constraints-oldest.txt)."""
 
 MAX_BATCH = 4096
-"""The largest batch that can be fixed: beyond it a run only takes more memory, not less time."""
+"""Largest batch that can be fixed: beyond it a run only takes more memory, not less time."""
 
 GATE_IMAGES = 1000
 """Images of each kind in the gate, each with all ten numbers."""
@@ -68,10 +69,10 @@ class ExportResult:
     Attributes:
         path: The model.
         vectors: The stored parity vectors.
-        size_bytes: Of the model.
-        provenance: What stands in its metadata.
-        parity: What the gate measured.
-        onnxruntime: The version that ran the file in the gate.
+        size_bytes: Size of the model.
+        provenance: Provenance in its metadata.
+        parity: Differences from PyTorch, as the gate measured them.
+        onnxruntime: Version that ran the file in the gate.
     """
 
     path: Path
@@ -137,7 +138,7 @@ def export(
 
 
 def gate_images(data_dir: Path | None) -> dict[str, NDArray[np.uint8]]:
-    """What the gate compares on: drawn digits, and test images where they are at hand.
+    """Return the gate's images: drawn digits, and test images where they are available.
 
     Args:
         data_dir: As in `export`. A folder that is named must hold MNIST; the cache may.
@@ -148,7 +149,7 @@ def gate_images(data_dir: Path | None) -> dict[str, NDArray[np.uint8]]:
     Raises:
         InputError: A folder is named and MNIST is not in it.
     """
-    images = [("drawn digits", drawn.draw_digits(GATE_IMAGES, seed=_GATE_SEED)[0])]
+    images = [("drawn digits", draw_digits(GATE_IMAGES, seed=_GATE_SEED)[0])]
     folder = find_data_dir(data_dir) or cached_mnist()
     if folder is not None:
         test = load_mnist(folder, train=False)
@@ -191,8 +192,24 @@ def to_onnx(
         [onnx.helper.make_opsetid(domain, v) for domain, v in model.opset_imports.items()]
     )
     model.producer_name, model.producer_version = "edge-adder", __version__
+    model.metadata_props.clear()
+    model.metadata_props[CONTRACT_KEY] = json.dumps(CONTRACT.to_dict(batch or BATCH))
+    provenance = _provenance(model, checkpoint, opset, batch)
+    model.metadata_props[PROVENANCE_KEY] = json.dumps(provenance)
+    proto = ir.to_proto(model)
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except onnx.checker.ValidationError as error:
+        raise CheckpointError(f"{checkpoint.network} does not give valid ONNX: {error}") from error
+    return bytes(proto.SerializeToString(deterministic=True))
+
+
+def _provenance(
+    model: ir.Model, checkpoint: Checkpoint, opset: int, batch: int | None
+) -> dict[str, Any]:
+    """Return where the file comes from, as it stands in its metadata."""
     operators = Counter(node.op_type for node in model.graph)
-    provenance = {
+    return {
         "network": checkpoint.network,
         "weights_sha256": checkpoint.sha256,
         "metrics": checkpoint.metrics,
@@ -200,7 +217,7 @@ def to_onnx(
             "against": "PyTorch",
             "images": f"{GATE_IMAGES:,} drawn digits x 10 numbers",
             "batches": list(verify.BATCHES) if batch is None else [batch],
-            "bound": verify.BOUND,
+            "bound": PARITY_BOUND,
             "changed_answers": 0,
         },
         "operators": dict(sorted(operators.items())),
@@ -211,24 +228,15 @@ def to_onnx(
             name: version(name).partition("+")[0] for name in ("torch", "onnx", "onnxscript")
         },
     }
-    model.metadata_props.clear()
-    model.metadata_props[CONTRACT_KEY] = json.dumps(CONTRACT.to_dict(batch or BATCH))
-    model.metadata_props[PROVENANCE_KEY] = json.dumps(provenance)
-    proto = ir.to_proto(model)
-    try:
-        onnx.checker.check_model(proto, full_check=True)
-    except onnx.checker.ValidationError as error:
-        raise CheckpointError(f"{checkpoint.network} does not give valid ONNX: {error}") from error
-    return bytes(proto.SerializeToString(deterministic=True))
 
 
 def parity_vectors(network: nn.Module, checkpoint: Checkpoint) -> bytes:
-    """An ``.npz`` file of drawn digits with PyTorch's answers.
+    """Make an ``.npz`` file of drawn digits with PyTorch's answers.
 
     Its arrays: ``image``, ``number``, ``digit`` and ``sum`` as in the contract, and
     ``weights_sha256``, which names the weights that answered.
     """
-    images, digits = drawn.draw_digits(VECTORS, seed=_VECTORS_SEED)
+    images, digits = draw_digits(VECTORS, seed=_VECTORS_SEED)
     numbers = (digits + np.arange(VECTORS) // 10) % 10  # every pair of digit and number, thrice
     outputs = verify.reference(network, images, numbers)
     buffer = io.BytesIO()
@@ -252,7 +260,7 @@ def _trace(network: nn.Module, opset: int, batch: int | None) -> ir.Model:
     )
     axis = {0: torch.export.Dim(BATCH)}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # notes of the exporter to its own developers
+        warnings.simplefilter("ignore")  # the exporter's, for its own developers
         program = torch.onnx.export(
             network,
             sample,
@@ -269,7 +277,7 @@ def _trace(network: nn.Module, opset: int, batch: int | None) -> ir.Model:
 
 
 def _fold_scale(graph: ir.Graph) -> None:
-    """Conv(x * scale, weight) → Conv(x, weight * scale): one operator less for each image.
+    """Fold Conv(x * scale, weight) to Conv(x, weight * scale): one operator less for each image.
 
     Exact but for rounding, also with zero padding, since 0 * scale is 0.
     """
@@ -289,7 +297,7 @@ def _fold_scale(graph: ir.Graph) -> None:
 
 
 def _strip(model: ir.Model) -> None:
-    """Drop constants that nothing reads, and the exporter's notes, which name source files."""
+    """Remove unused constants and the exporter's notes, which name source files."""
     ir.passes.common.RemoveUnusedNodesPass()(model)
     model.graph.metadata_props.clear()
     model.doc_string = None

@@ -10,17 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edge_adder import EdgeAdder, Outputs
-from edge_adder.contract import DIGITS
+from edge_adder import EdgeAdder, Outputs, parity
+from edge_adder.contract import DIGIT, DIGITS, SUM
 from edge_adder.errors import ParityError
 from export.networks.parts import ExactAdder
-
-BOUND = 1e-4
-"""Largest absolute difference of a log-probability that is accepted. float32 rounding through a
-dozen operators gives about 1e-5; a wrong fold or a lost pad gives far more than 1e-2."""
-
-COMPARED_ABOVE = -20.0
-"""Log-probabilities below this (2e-9) may differ by more: no answer depends on them."""
 
 BATCHES = (1, 2, 257)
 """Batch sizes that are compared: one image, the least batch, and one that no loop unrolls."""
@@ -30,16 +23,17 @@ _REFERENCE_BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class ParityRow:
-    """What one output did on one set of images at one batch size.
+    """Difference of one output from PyTorch's, on one set of images at one batch size.
 
     Attributes:
         images: What the images are, such as ``1,000 drawn digits``.
-        pairs: How many pairs of image and number were compared.
+        pairs: Number of pairs of image and number.
         batch: Pairs in each run.
         output: ``digit`` or ``sum``.
-        largest_difference: Of the log-probabilities above `COMPARED_ABOVE`, absolute, in nats.
-        changed_answers: Pairs whose most probable answer is another.
-        contradictions: Pairs where sum is not digit + number, in the shipped file.
+        largest_difference: Largest absolute difference of log-probabilities, in nats, as
+            `edge_adder.parity.OutputParity` has it.
+        changed_answers: Number of pairs whose most probable answer differs.
+        contradictions: Number of pairs where sum is not digit + number, in the shipped file.
     """
 
     images: str
@@ -52,14 +46,14 @@ class ParityRow:
 
 
 def all_pairs(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Every image with every number: uint8 (10 · count, 1, 28, 28) and int64 (10 · count,)."""
+    """Pair every image with every number: uint8 (10 · count, 1, 28, 28), int64 (10 · count,)."""
     numbers = np.tile(np.arange(DIGITS, dtype=np.int64), len(images))
     return np.repeat(images, DIGITS, axis=0), numbers
 
 
 @torch.inference_mode()
 def reference(network: nn.Module, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Outputs:
-    """PyTorch's answers: the arrays that `EdgeAdder.run` would give."""
+    """Return PyTorch's answers: the arrays that `EdgeAdder.run` would give."""
     network.eval()
     parts = [
         network(torch.from_numpy(images[chunk]), torch.from_numpy(numbers[chunk]))
@@ -92,25 +86,15 @@ def compare(
     rows = []
     for size in sizes:
         runs = [adder.run(pairs[c], numbers[c]) for c in _chunks(len(pairs), size)]
-        got = Outputs(*(np.concatenate(output) for output in zip(*runs, strict=True)))
-        contradictions = int((got.sum.argmax(1) != got.digit.argmax(1) + numbers).sum())
-        for name in Outputs._fields:
-            wanted, found = getattr(expected, name), getattr(got, name)
-            if not np.isfinite(found).all():
+        found = Outputs(*(np.concatenate(output) for output in zip(*runs, strict=True)))
+        contradictions = int((found.sum.argmax(1) != found.digit.argmax(1) + numbers).sum())
+        result = parity.compare(found, expected)
+        for name, output in ((DIGIT.name, result.digit), (SUM.name, result.sum)):
+            difference, changed = output.largest_difference, output.changed_answers
+            if difference is None:
                 raise ParityError(f"{name} is not finite for {description} at batch {size}")
-            compared = np.maximum(wanted, found) > COMPARED_ABOVE
-            difference = np.abs(wanted - found, where=compared, out=np.zeros_like(wanted))
-            changed = int((wanted.argmax(1) != found.argmax(1)).sum())
             rows.append(
-                ParityRow(
-                    description,
-                    len(pairs),
-                    size,
-                    name,
-                    float(difference.max()),
-                    changed,
-                    contradictions,
-                )
+                ParityRow(description, len(pairs), size, name, difference, changed, contradictions)
             )
     return rows
 
@@ -119,16 +103,16 @@ def check(rows: Sequence[ParityRow], network: nn.Module) -> None:
     """Let a file pass, or say by how much it fails.
 
     Raises:
-        ParityError: A difference is above `BOUND`, an answer changed, or a network with an exact
-            adder contradicts itself.
+        ParityError: A difference is above `edge_adder.parity.PARITY_BOUND`, an answer changed, or a
+            network with an exact adder contradicts itself.
     """
     exact = any(isinstance(module, ExactAdder) for module in network.modules())
     for row in rows:
         where = f"{row.output} of {row.images} at batch {row.batch}"
-        if not row.largest_difference <= BOUND:
+        if not row.largest_difference <= parity.PARITY_BOUND:
             raise ParityError(
                 f"parity failed: {where} differs from PyTorch by {row.largest_difference:.2g}, "
-                f"bound {BOUND:g}"
+                f"bound {parity.PARITY_BOUND:g}"
             )
         if row.changed_answers:
             raise ParityError(

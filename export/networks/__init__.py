@@ -9,7 +9,6 @@ from export.networks.early_fusion import EarlyFusion
 from export.networks.edge import Edge
 from export.networks.parts import Network
 from export.networks.scalar_concat import ScalarConcat
-from export.networks.teacher import Teacher
 from export.networks.wide import Wide
 
 NETWORKS: dict[str, type[Network]] = {
@@ -22,24 +21,19 @@ NETWORKS: dict[str, type[Network]] = {
 }
 """Name → class."""
 
-TEACHERS: dict[str, type[Network]] = {"teacher": Teacher}
-"""Networks that others learn from; neither listed nor shipped."""
-
 DEFAULT = "edge"
 """The network that is trained, exported and bundled unless another is named."""
 
 
 def find(name: str) -> type[Network]:
-    """The class of a network.
+    """Return the class of a network.
 
     Args:
-        name: A key of `NETWORKS` or `TEACHERS`.
+        name: A key of `NETWORKS`.
 
     Raises:
         InputError: No network has this name.
     """
-    if name in TEACHERS:
-        return TEACHERS[name]
     if name not in NETWORKS:
         raise InputError(f"network must be one of {', '.join(NETWORKS)}, got {name!r}")
     return NETWORKS[name]
@@ -49,7 +43,7 @@ def create(name: str) -> Network:
     """Make a network with fresh weights.
 
     Args:
-        name: A key of `NETWORKS` or `TEACHERS`.
+        name: A key of `NETWORKS`.
 
     Raises:
         InputError: No network has this name.

@@ -32,7 +32,7 @@ class Bottleneck(Network):
         "learning_rate": 0.001,
         "weight_decay": 0.0,
         "schedule": "constant",
-        "averaging": 0.0,
+        "ema_decay": 0.0,
         "augment": False,
     }
 

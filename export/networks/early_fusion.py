@@ -30,9 +30,9 @@ class EarlyFusion(Network):
         "learning_rate": 0.001,
         "weight_decay": 0.0,
         "schedule": "constant",
-        "averaging": 0.0,
+        "ema_decay": 0.0,
         "augment": False,
-        "numbers": "table",
+        "numbers": "cyclic",
         "split": "random-80-20",
     }
 

@@ -26,7 +26,7 @@ def _block(
 class Edge(Network):
     """23,290 parameters, 23,178 once BatchNorm is folded; 0.27 M multiply-adds.
 
-    Found by `benchmarks.search.pareto`. Without padding no work goes to the black rim, 16, 32 and 48
+    Found by `benchmarks.search`. Without padding no work goes to the black margin, 16, 32 and 48
     channels fill a CPU's vector units, and most weights sit where only 2×2 positions are left.
     """
 
@@ -35,10 +35,10 @@ class Edge(Network):
     sum_bar = 0.996
     recipe = {
         "epochs": 240,
-        "redrawn": 0.4,
-        "drawn": 6000,
-        "outliers": 3000,
-        "variations": 16,
+        "handwriting": 0.4,
+        "synthetic_digits": 6000,
+        "negatives": 3000,
+        "cached_passes": 16,
     }
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What the networks share: their base class, input scaling, one-hot, the exact adder."""
+"""Parts of the networks: their base class, input scaling, one-hot, the exact adder."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Network(nn.Module):
     """Who made it, and its idea, in one line."""
 
     digit_bar: ClassVar[float]
-    """Least test accuracy of the digit, a fraction, that a full training should reach."""
+    """Lowest test accuracy of the digit, a fraction, that a full training should reach."""
 
     sum_bar: ClassVar[float] = 0.0
-    """The same of the sum; 0 where nothing is asked of a learned adder."""
+    """Lowest test accuracy of the sum, a fraction; 0 where a learned adder has no bar."""
 
     recipe: ClassVar[Mapping[str, Any]] = {}
-    """The fields of `export.train.TrainConfig` whose defaults do not suit this network."""
+    """Fields of `export.config.TrainConfig` whose defaults do not suit this network."""
 
     published_recipe: ClassVar[Mapping[str, Any] | None] = None
-    """The fields of the recipe that its source publishes; None where it publishes none."""
+    """Fields of the recipe that its source publishes; None where it publishes none."""
 
     published_result: ClassVar[tuple[float, float] | None] = None
     """The best test accuracy of digit and sum that its source publishes, as fractions."""
@@ -67,9 +67,9 @@ def one_hot(number: Tensor) -> Tensor:
 
 
 class ExactAdder(nn.Module):
-    """Adds without learning: the sum's log-probabilities are the digit's, moved by the number.
+    """Adds without learning: the sum's log-probabilities are the digit's, shifted by the number.
 
-    P(sum = s | image, number) = P(digit = s - number | image), and 0 where s - number is no digit.
+    P(sum = s | image, number) = P(digit = s - number | image), or 0 without such a digit.
     The most probable sum is therefore always the most probable digit plus the number.
     """
 
@@ -81,7 +81,7 @@ class ExactAdder(nn.Module):
         self.register_buffer("source", torch.where(possible, digit, DIGITS), persistent=False)
 
     def forward(self, digit: Tensor, number: Tensor) -> Tensor:
-        """Move each row of `digit` to the right by its number.
+        """Shift each row of `digit` to the right by its number.
 
         Args:
             digit: float32 (batch, 10); log-probabilities.

@@ -1,7 +1,7 @@
-"""Digits that this code draws: strokes with a random hand, for samples, tests and parity.
+"""Synthetic digits: strokes drawn by a random hand, for samples, tests, parity and training.
 
-They stand in wherever real handwriting must not be shipped or is not at hand, and beside it in
-training, since MNIST's writers have no 1 with a flag and no 7 with a bar.
+They stand in where real handwriting cannot be shipped or is not available. In training they add
+what MNIST lacks, such as a 1 with a flag and a 7 with a bar.
 """
 
 from __future__ import annotations
@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 from edge_adder.contract import DIGITS, IMAGE_SIDE
 from export.synthetic.strokes import Strokes, arc, draw_strokes
 
-# Of each digit the ways to write it, each a list of strokes in a box from (0, 0), top left, to
-# (1, 1). Europe's 1 has a flag and often a foot, its 7 a bar; a 4 is open or closed, a 9 has a
-# straight stem or a tail.
 _STYLES: tuple[list[Strokes], ...] = (
     [
         [arc((0.5, 0.5), (0.36, 0.5), -90, 270)],
@@ -168,35 +165,29 @@ _STYLES: tuple[list[Strokes], ...] = (
         [[*arc((0.5, 0.24), (0.36, 0.24), 20, 380), (0.3, 1.0)]],
     ],
 )
+"""Ways to write each digit, each a list of strokes in a box from (0, 0), top left, to (1, 1): a 1
+with a flag or a foot, a 7 with a bar, an open or closed 4, a 9 with a straight stem or a tail."""
 
 
 def draw_digit(
-    digit: int,
-    generator: np.random.Generator,
-    *,
-    side: int = IMAGE_SIDE,
-    messiness: float = 1.0,
+    digit: int, generator: np.random.Generator, *, side: int = IMAGE_SIDE
 ) -> NDArray[np.uint8]:
     """Draw one digit in one of its styles; see `export.synthetic.strokes.draw_strokes`.
 
     Args:
         digit: 0 to 9.
-        generator: The style and the hand.
+        generator: Source of style and variation.
         side: Height and width, in pixels.
-        messiness: How far the hand strays from the model; 0 is print.
 
     Returns:
         uint8 (side, side); 0 = background, 255 = full ink.
     """
     styles = _STYLES[digit]
-    style = styles[int(generator.integers(len(styles))) if messiness else 0]
-    return draw_strokes(style, generator, side=side, messiness=messiness)
+    return draw_strokes(styles[int(generator.integers(len(styles)))], generator, side=side)
 
 
-def draw_digits(
-    count: int, *, seed: int = 0, messiness: float = 1.0
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Draw many digits, 0 to 9 in turn.
+def draw_digits(count: int, *, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Draw many digits, cycling through 0 to 9.
 
     Returns:
         images: uint8 (count, 1, 28, 28); 0 = background, 255 = full ink.
@@ -206,5 +197,5 @@ def draw_digits(
     digits = np.arange(count) % DIGITS
     images = np.zeros((count, 1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
     for image, digit in zip(images, digits, strict=True):
-        image[0] = draw_digit(int(digit), generator, messiness=messiness)
+        image[0] = draw_digit(int(digit), generator)
     return images, digits.astype(np.int64)

@@ -1,12 +1,13 @@
-"""What is no digit, drawn: letters and signs, several digits, scribbles, textures, noise.
+"""Negatives: synthetic images of non-digits, such as letters, several digits, scribbles, textures.
 
-The network learns to give all digits the same probability here (Hendrycks, Mazeika, Dietterich,
-"Deep anomaly detection with outlier exposure", 2019), so that an answer to what is no digit is
+The network learns to give every digit the same probability here (Hendrycks, Mazeika, Dietterich,
+"Deep anomaly detection with outlier exposure", 2019), so that its answer to a non-digit is
 uncertain. `benchmarks.robustness.uncertain` measures it on other pictures, which other code draws.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import math
 from collections.abc import Callable
@@ -18,16 +19,17 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from edge_adder.contract import FULL_INK, IMAGE_SIDE
 from edge_adder.errors import InputError
-from edge_adder.preprocessing.normalize import bounding_box, normalize
+from edge_adder.preprocessing.morphology import bounding_box
+from edge_adder.preprocessing.normalize import normalize
 from export.synthetic.digits import draw_digit
 from export.synthetic.strokes import arc, draw_strokes
 
 NON_DIGIT = -1
-"""The label of an image that shows none."""
+"""Label of an image that shows no digit."""
 
 SIGNS = "ACEFHKMNPQRTVWXacdefhkmnprtvwxΓΔΞΠΣΦΨΩαημξπφψωДЖЙФШЩЮЯ#%@+=*<>±"
-"""Letters and signs but those that a hand may write as a digit: O is 0, I and l are 1, Z is 2, S is
-5, G and b are 6, B is 8, g and q are 9."""
+"""Letters and signs, without those that may be written like a digit: O is 0, I and l are 1, Z is 2,
+S is 5, G and b are 6, B is 8, g and q are 9."""
 
 _FONTS = (
     "DejaVuSans",
@@ -40,80 +42,37 @@ _FONTS = (
 )
 """Fonts that matplotlib carries, with all of `SIGNS`."""
 
-_LEAST_WIDE = 0.5
-"""Roundness of filled shapes and scribbles; of MNIST's digits 1 nineteen in twenty are below 0.3,
-and of each other digit nineteen in twenty above."""
+_MIN_AXIS_RATIO = 0.5
+"""Smallest `axis_ratio` of filled shapes and scribbles; of MNIST's digits 1 nineteen in twenty are
+below 0.3, and of each other digit nineteen in twenty above."""
 
 _SIDE = 96
-"""Of what is drawn before it is brought into MNIST's form, in pixels."""
+"""Height and width of the images before they are brought into MNIST's format, in pixels."""
 
 Generator = np.random.Generator
 Ink = NDArray[np.uint8]
 
 
-def draw_negatives(count: int, *, seed: int = 0) -> Ink:
-    """Draw what is no digit, each kind in turn.
-
-    Returns:
-        uint8 (count, 1, 28, 28), in MNIST's form as `edge_adder.preprocessing.normalize` brings it there; 0 =
-        background, 255 = full ink.
-    """
-    generator = np.random.default_rng(seed)
-    images = np.zeros((count, 1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
-    for index, image in enumerate(images):
-        image[0] = normalize(_drawn(_KINDS[index % len(_KINDS)], generator))[0]
-    return images
-
-
-def _drawn(draw: Callable[[Generator], Ink], generator: Generator) -> Ink:
-    """The first that may be seen and is not slender, as a 1 is; cut out."""
-    while True:
-        ink = draw(generator)
-        if ink.max() < FULL_INK // 2:
-            continue
-        cut = np.ascontiguousarray(ink[bounding_box(ink >= FULL_INK // 4)])
-        if draw not in (_blob, _scribble) or roundness(cut) >= _LEAST_WIDE:
-            return cut
-
-
-def roundness(ink: Ink) -> float:
-    """Standard deviation of ink across over that along it: 1 for a disc, near 0 for a line.
-
-    From the eigenvalues of the covariance of ink's position.
-
-    Args:
-        ink: uint8 (height, width).
-    """
-    y, x = np.indices(ink.shape)
-    across, along = np.linalg.eigvalsh(np.cov(y.ravel(), x.ravel(), aweights=ink.ravel()))
-    return math.sqrt(max(0.0, across) / along)
-
-
 def _sign(generator: Generator) -> Ink:
-    """A letter or a sign of a font."""
-    name = _FONTS[int(generator.integers(len(_FONTS)))]
-    font = _font(name)
+    """Draw a letter or a sign of a font."""
+    font = _font(_FONTS[int(generator.integers(len(_FONTS)))])
     sign = SIGNS[int(generator.integers(len(SIGNS)))]
     image = Image.new("L", (_SIDE, _SIDE))
     ImageDraw.Draw(image).text((_SIDE / 2, _SIDE / 2), sign, 255, font, anchor="mm")
     return np.asarray(image)
 
 
+@functools.cache
 def _font(name: str) -> ImageFont.FreeTypeFont:
-    if name not in _loaded:
-        package = importlib.util.find_spec("matplotlib")  # importing it would write to HOME
-        if package is None or package.origin is None:
-            raise InputError("outliers are drawn with matplotlib's fonts: pip install matplotlib")
-        path = Path(package.origin).parent / "mpl-data" / "fonts" / "ttf" / f"{name}.ttf"
-        _loaded[name] = ImageFont.truetype(str(path), _SIDE * 2 // 3)
-    return _loaded[name]
-
-
-_loaded: dict[str, ImageFont.FreeTypeFont] = {}
+    package = importlib.util.find_spec("matplotlib")  # importing it would write to HOME
+    if package is None or package.origin is None:
+        raise InputError("negatives are drawn with matplotlib's fonts: pip install matplotlib")
+    path = Path(package.origin).parent / "mpl-data" / "fonts" / "ttf" / f"{name}.ttf"
+    return ImageFont.truetype(str(path), _SIDE * 2 // 3)
 
 
 def _several(generator: Generator) -> Ink:
-    """Two or three digits beside each other, or two that touch."""
+    """Draw two or three digits beside each other, some of them touching."""
     count = 2 if generator.random() < 0.7 else 3
     apart = generator.uniform(0.5, 0.8)
     canvas = np.zeros((_SIDE * 2, _SIDE * 4), np.uint8)
@@ -127,7 +86,7 @@ def _several(generator: Generator) -> Ink:
 
 
 def _scribble(generator: Generator) -> Ink:
-    """Four to six strokes from anywhere to anywhere, straight or bent."""
+    """Draw four to six strokes from anywhere to anywhere, straight or bent."""
     strokes = []
     for _ in range(int(generator.integers(4, 7))):
         kind = generator.random()
@@ -153,12 +112,12 @@ def _scribble(generator: Generator) -> Ink:
 
 
 def _texture(generator: Generator) -> Ink:
-    """Stripes, dots, or clouds, all over."""
+    """Fill the image with stripes, dots or clouds."""
     y, x = np.mgrid[0:_SIDE, 0:_SIDE] / _SIDE
-    kind, turn = generator.random(), generator.uniform(0, np.pi)
+    kind, angle = generator.random(), generator.uniform(0, np.pi)
     waves = generator.uniform(3, 12)
-    along = np.cos(turn) * x + np.sin(turn) * y
-    across = np.sin(turn) * x - np.cos(turn) * y
+    along = np.cos(angle) * x + np.sin(angle) * y
+    across = np.sin(angle) * x - np.cos(angle) * y
     if kind < 0.35:
         values = np.sin(2 * np.pi * waves * along)
     elif kind < 0.65:
@@ -174,7 +133,7 @@ def _clouds(generator: Generator, cells: int) -> NDArray[np.float64]:
 
 
 def _noise(generator: Generator) -> Ink:
-    """Single pixels, large or small."""
+    """Draw random pixels, large or small."""
     side = int(generator.integers(8, 40))
     dots = generator.random((side, side)) < generator.uniform(0.05, 0.6)
     image = Image.fromarray(dots.astype(np.uint8) * np.uint8(FULL_INK))
@@ -182,7 +141,7 @@ def _noise(generator: Generator) -> Ink:
 
 
 def _blob(generator: Generator) -> Ink:
-    """One filled shape: a box, a disc, a polygon, a cloud; some with two holes or three."""
+    """Draw a filled shape: a box, a disc, a polygon or a cloud, some with two or three holes."""
     image = Image.new("L", (_SIDE, _SIDE))
     draw = ImageDraw.Draw(image)
     kind = generator.random()
@@ -209,7 +168,7 @@ def _blob(generator: Generator) -> Ink:
 
 
 def _face(generator: Generator) -> Ink:
-    """An outline with two or three marks inside."""
+    """Draw an outline with eyes and a mouth."""
     strokes = [arc((0.5, 0.5), (0.5, float(generator.uniform(0.4, 0.65))), 0, 360)]
     for px in (0.3, 0.7):
         size = float(generator.uniform(0.02, 0.1))
@@ -220,7 +179,7 @@ def _face(generator: Generator) -> Ink:
 
 
 def _as_ink(mask: NDArray[np.bool_], generator: Generator) -> Ink:
-    """A mask within a random window, with soft edges."""
+    """Return a mask as ink within a random window, with soft edges."""
     low, high = generator.integers(0, _SIDE // 4, 2), generator.integers(3 * _SIDE // 4, _SIDE, 2)
     window = np.zeros_like(mask)
     window[low[0] : high[0], low[1] : high[1]] = True
@@ -242,3 +201,45 @@ _KINDS: tuple[Callable[[Generator], Ink], ...] = (
     _several,
     _face,
 )
+
+
+def draw_negatives(count: int, *, seed: int = 0) -> Ink:
+    """Draw images of non-digits, each kind in turn.
+
+    Returns:
+        uint8 (count, 1, 28, 28), in MNIST's format as `edge_adder.preprocessing.normalize` makes
+        it; 0 = background, 255 = full ink.
+
+    Raises:
+        InputError: matplotlib, whose fonts are used, is not installed.
+    """
+    generator = np.random.default_rng(seed)
+    images = np.zeros((count, 1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+    for index, image in enumerate(images):
+        image[0] = normalize(_draw_usable(_KINDS[index % len(_KINDS)], generator))[0]
+    return images
+
+
+def _draw_usable(draw: Callable[[Generator], Ink], generator: Generator) -> Ink:
+    """Draw until the image is visible and not as slender as a 1; return its bounding box."""
+    while True:
+        ink = draw(generator)
+        if ink.max() < FULL_INK // 2:
+            continue
+        cut = np.ascontiguousarray(ink[bounding_box(ink >= FULL_INK // 4)])
+        if draw not in (_blob, _scribble) or axis_ratio(cut) >= _MIN_AXIS_RATIO:
+            return cut
+
+
+def axis_ratio(ink: Ink) -> float:
+    """Return the ratio of ink's minor to its major axis: 1 for a disc, near 0 for a line.
+
+    The axes are standard deviations: roots of the eigenvalues of the covariance of the ink's
+    positions.
+
+    Args:
+        ink: uint8 (height, width).
+    """
+    y, x = np.indices(ink.shape)
+    minor, major = np.linalg.eigvalsh(np.cov(y.ravel(), x.ravel(), aweights=ink.ravel()))
+    return math.sqrt(max(0.0, minor) / major)

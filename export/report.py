@@ -1,0 +1,161 @@
+"""What the commands of export print: progress, tables, results."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Self
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from edge_adder.evaluation.report import percent
+from export import networks
+from export.catalogue import NetworkFacts
+from export.checkpoint import how_to_make
+from export.config import TrainConfig
+from export.history import EpochRecord
+from export.to_onnx import VECTORS, ExportResult
+from export.train import Observer, TrainResult
+
+_STEPS_BETWEEN_LOSSES = 20  # reading the loss waits for the device
+
+
+def train_report(config: TrainConfig, result: TrainResult) -> str:
+    """Return a run's accuracies, and whether the network's bar was reached."""
+    network = networks.find(config.network)
+    lines = [f"validation: {result.validation}"]
+    if result.test is not None:
+        passed = result.test.digit >= network.digit_bar and result.test.sum >= network.sum_bar
+        bar = f"digit {percent(network.digit_bar)}"
+        bar += f" and sum {percent(network.sum_bar)}" if network.sum_bar else ""
+        lines += [
+            f"test: {result.test}",
+            f"bar of {bar} on the test images: {'passed' if passed else 'not reached'}",
+        ]
+    return "\n".join([*lines, f"checkpoint: {result.checkpoint}"])
+
+
+def export_report(result: ExportResult) -> str:
+    """Return what the gate measured, and the files that were written."""
+    facts = result.provenance
+    operators = ", ".join(f"{count} {name}" for name, count in facts["operators"].items())
+    versions = f"opset {facts['opset']}, IR {facts['ir_version']}"
+    return "\n".join(
+        [
+            *_parity_table(result),
+            "",
+            f"{result.path}: {result.size_bytes:,} bytes, {versions}, {operators}",
+            f"{result.vectors}: {VECTORS} drawn digits with PyTorch's answers",
+        ]
+    )
+
+
+def _parity_table(result: ExportResult) -> list[str]:
+    header = f"{'images':20}{'pairs':>8}{'batch':>7}{'output':>8}{'largest difference':>20}"
+    return [
+        f"PyTorch {torch.__version__.partition('+')[0]} against onnxruntime "
+        f"{result.onnxruntime}, bounds {result.provenance['parity']['bound']:g} and 0:",
+        f"{header}{'changed answers':>17}{'sum is not digit + number':>27}",
+        *(
+            f"{row.images:20}{row.pairs:>8,}{row.batch:>7}{row.output:>8}"
+            f"{row.largest_difference:>20.2e}{row.changed_answers:>17}{row.contradictions:>27}"
+            for row in result.parity
+        ),
+    ]
+
+
+def networks_table(networks_facts: Sequence[NetworkFacts]) -> str:
+    """Return the facts of every network as a table."""
+    header = f"{'network':15}{'parameters':>10}{'multiply-adds':>15}{'file':>11}"
+    lines = [f"{header}{'digit':>9}{'sum':>9}{'epochs':>8}  source"]
+    for facts in networks_facts:
+        size = "-" if facts.size_bytes is None else f"{facts.size_bytes / 1000:,.0f} kB"
+        digit, total = (
+            "-" if value is None else percent(value) for value in (facts.digit, facts.sum)
+        )
+        lines.append(
+            f"{facts.name:15}{facts.parameters:10,}{facts.multiply_adds:15,}{size:>11}{digit:>9}"
+            f"{total:>9}{facts.epochs or '-':>8}  {facts.source}"
+        )
+    missing = [facts.name for facts in networks_facts if not facts.committed]
+    lines += ["", "digit, sum: accuracy on 10,000 test images with all ten numbers"]
+    return "\n".join([*lines, *(f"{name}: {how_to_make(name)}" for name in missing)])
+
+
+class ProgressBar(Observer):
+    """A bar with loss, validation and time left; a line for each epoch where stderr is a file."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]}  validation {task.fields[validation]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._steps = self._epochs = self._done = 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def start(self, config: TrainConfig, *, done_epochs: int, steps_per_epoch: int) -> None:
+        """Show the bar."""
+        self._steps, self._epochs, self._done = steps_per_epoch, config.epochs, done_epochs
+        self._task = self._progress.add_task(
+            "training",
+            total=config.epochs * steps_per_epoch,
+            completed=done_epochs * steps_per_epoch,
+            epoch=done_epochs + 1,
+            epochs=config.epochs,
+            loss="-",
+            validation="-",
+        )
+
+    def step(self, epoch: int, step: int, loss: Callable[[], float]) -> None:
+        """Move the bar now and then."""
+        done = (epoch - 1) * self._steps + step
+        if step % _STEPS_BETWEEN_LOSSES == 0 and not self._progress.disable:
+            self._progress.update(self._task, completed=done, epoch=epoch, loss=f"{loss():.4f}")
+
+    def epoch(self, record: EpochRecord) -> None:
+        """Show the epoch's accuracy."""
+        self._done = record.epoch
+        digit, total = percent(record.digit), percent(record.sum)
+        self._progress.update(
+            self._task,
+            completed=record.epoch * self._steps,
+            epoch=min(record.epoch + 1, self._epochs),
+            loss=f"{record.loss:.4f}",
+            validation=f"{digit} / {total}",
+        )
+        if self._progress.disable:
+            self._console.print(
+                f"epoch {record.epoch}/{self._epochs}: loss {record.loss:.4f}, validation digit "
+                f"{digit} sum {total}, {record.seconds:.1f} s",
+                soft_wrap=True,
+            )
+
+    def interrupted(self, config: TrainConfig) -> None:
+        """Say what is saved and how to continue, once there is something."""
+        self._progress.stop()
+        if not self._epochs:
+            return
+        command = ["edge-adder", "train", "--resume", "--out", str(config.out)]
+        if config.data_dir is not None:
+            command += ["--data-dir", str(config.data_dir)]
+        self._console.print(
+            f"edge-adder: stopped; {self._done} of {self._epochs} epochs are in {config.out}: "
+            f"continue with `{shlex.join(command)}`",
+            soft_wrap=True,
+            markup=False,
+        )
