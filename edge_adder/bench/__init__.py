@@ -1,1 +1,1 @@
-"""`edge-adder bench`: how fast the model is on this device, and whether it is right."""
+"""`edge-adder bench`: how fast the model is on this device, and whether its answers are correct."""
