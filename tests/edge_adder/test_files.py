@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -12,40 +12,89 @@ from pathlib import Path
 
 import pytest
 
-from edge_adder.errors import FileAccessError
-from edge_adder.files import make_folder, write_atomically, write_together
+from edge_adder.errors import EdgeAdderError, FileAccessError, InputError, ModelError
+from edge_adder.files import make_folder, read_file, write_atomically, write_together
 
 KILLED = """
-import os, signal, sys
+import json, os, sys
+from pathlib import Path
 from edge_adder import files
 
-left = int(sys.argv[2])
+def write_and_die(target, line):
+    def trace(frame, event, argument):
+        nonlocal line
+        if frame.f_code.co_filename == files.__file__:
+            line -= event == "line"
+            if not line:
+                os._exit(9)
+            return trace
 
-def trace(frame, event, argument):
-    global left
-    if frame.f_code.co_filename == files.__file__:
-        left -= event == "line"
-        if not left:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return trace
+    sys.settrace(trace)
+    files.write_atomically(target, b"new" * 100_000)
+    os._exit(0)
 
-sys.settrace(trace)
-files.write_atomically(sys.argv[1], b"new" * 100_000)
+target, found, status = Path("file"), [], 9
+while status:
+    target.write_bytes(b"old")
+    child = os.fork()
+    if not child:
+        write_and_die(target, len(found) + 1)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, 9)
+    content, temporaries = target.read_bytes(), len(os.listdir()) - 1
+    files.write_atomically(target, b"old")
+    found.append([content[:3].decode(), len(content), temporaries, os.listdir()])
+print(json.dumps(found))
 """
-"""Writes a file, and kills itself before the given line of the module that it runs through."""
+"""Writes a file again and again, and dies before each line of the module that it runs through.
+
+Prints for each time the start and the size of the file, the number of temporaries beside it, and
+what is left after another write.
+"""
 
 WRITER = """
 import sys
 from edge_adder.files import write_together
-for _ in range(20):
+for _ in range(10):
     write_together({name: sys.argv[1].encode() * 300_000 for name in ("a", "b")})
 """
 
 
-def test_a_new_file_holds_the_data_and_nothing_lies_beside_it(tmp_path: Path) -> None:
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+class TestRead:
+    def test_of_a_file_above_the_limit_one_byte_more_is_read(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_bytes(bytes(100_000))
+        assert len(read_file(tmp_path / "file", limit=100_000)) == 100_000
+        assert len(read_file(tmp_path / "file", limit=99_000)) == 99_001
+
+    @pytest.mark.parametrize(
+        ("name", "error", "message"),
+        [
+            ("none", ModelError, "none: no such file: make one"),
+            (".", ModelError, ".: is a folder, expected a model"),
+            ("a\0b", ModelError, r"'a\x00b': not a file name: embedded null byte"),
+            ("a" * 300, FileAccessError, f"{'a' * 300}: cannot be read: File name too long"),
+        ],
+    )
+    def test_what_cannot_be_read(
+        self, name: str, error: type[EdgeAdderError], message: str
+    ) -> None:
+        with pytest.raises(error) as caught:
+            read_file(name, limit=9, what="a model", hint=": make one", error=ModelError)
+        assert str(caught.value) == message
+
+    def test_the_error_is_of_the_input_unless_stated_otherwise(self) -> None:
+        with pytest.raises(InputError, match=r"^my file: no such file$"):
+            read_file("none", limit=9, name="my file")
+
+
+def test_a_new_file_holds_the_data_and_nothing_is_beside_it(tmp_path: Path) -> None:
     write_atomically(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"new"
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert names(tmp_path) == {"file"}
 
 
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:
@@ -68,18 +117,7 @@ def test_the_old_file_survives_a_failure(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(FileAccessError, match=r"cannot write .*file: No space left on device"):
         write_atomically(target, b"new")
     assert target.read_bytes() == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_the_data_is_on_disk_before_the_name_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    events = []
-    replace, fsync = Path.replace, os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (events.append("fsync"), fsync(fd))[1])
-    monkeypatch.setattr(Path, "replace", lambda a, b: (events.append("rename"), replace(a, b))[1])
-    write_atomically(tmp_path / "file", b"data")
-    assert events == ["fsync", "rename", "fsync"]
+    assert names(tmp_path) == {"file"}
 
 
 def test_a_link_is_followed(tmp_path: Path) -> None:
@@ -108,7 +146,7 @@ def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
         make_folder(tmp_path / "file" / "folder")
 
 
-def test_files_that_belong_together_are_all_on_disk_before_the_first_has_its_name(
+def test_all_files_are_on_disk_before_the_first_is_renamed_and_their_folder_is_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events = []
@@ -125,15 +163,15 @@ def test_one_that_cannot_be_written_keeps_all_old_ones(tmp_path: Path) -> None:
     with pytest.raises(FileAccessError, match=r"cannot write .*/no/b: No such file"):
         write_together({tmp_path / "a": b"new", tmp_path / "no" / "b": b"new"})
     assert (tmp_path / "a").read_bytes() == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert names(tmp_path) == {"a"}
 
 
-class TestLeavings:
+class TestStaleTemporaries:
     def test_the_next_write_removes_what_a_killed_one_left(self, tmp_path: Path) -> None:
         for name in (".file.01234567.tmp", ".file.89abcdef.tmp"):
             (tmp_path / name).write_bytes(b"half")
         write_atomically(tmp_path / "file", b"new")
-        assert [path.name for path in tmp_path.iterdir()] == ["file"]
+        assert names(tmp_path) == {"file"}
 
     def test_files_of_others_stay(self, tmp_path: Path) -> None:
         others = {".other.01234567.tmp", ".file.0123456.tmp", ".file.0123456x.tmp", "file.tmp"}
@@ -144,7 +182,7 @@ class TestLeavings:
         (tmp_path / ".file.bbbbbbbb.tmp").symlink_to("file.tmp")
         write_atomically(tmp_path / "file", b"new")
         strange = {".file.aaaaaaaa.tmp", ".file.bbbbbbbb.tmp"}
-        assert {path.name for path in tmp_path.iterdir()} == others | strange | {"file"}
+        assert names(tmp_path) == others | strange | {"file"}
 
     def test_what_a_live_process_writes_stays(self, tmp_path: Path) -> None:
         with (tmp_path / ".file.01234567.tmp").open("wb") as alive:
@@ -154,7 +192,7 @@ class TestLeavings:
         write_atomically(tmp_path / "file", b"new")
         assert not Path(alive.name).exists()
 
-    def test_a_write_is_locked_until_it_has_its_name(
+    def test_a_temporary_is_locked_until_it_is_renamed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         replace = Path.replace
@@ -168,7 +206,7 @@ class TestLeavings:
         write_atomically(tmp_path / "file", b"new")
         assert (tmp_path / "file").read_bytes() == b"new"
 
-    def test_a_write_that_was_taken_for_a_leaving_begins_again(
+    def test_a_write_whose_temporary_was_taken_for_a_stale_one_begins_again(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         flock, stolen = fcntl.flock, []
@@ -193,29 +231,20 @@ class TestLeavings:
         monkeypatch.setattr(fcntl, "flock", unsupported)
         (tmp_path / ".file.01234567.tmp").touch()
         write_atomically(tmp_path / "file", b"new")
-        assert {path.name for path in tmp_path.iterdir()} == {"file", ".file.01234567.tmp"}
+        assert names(tmp_path) == {"file", ".file.01234567.tmp"}
 
     def test_a_kill_before_any_line_leaves_the_old_file_or_the_new(self, tmp_path: Path) -> None:
-        target, old, new = tmp_path / "file", b"old" * 50_000, b"new" * 100_000
-        targets, leavings = [], 0
-        for line in range(1, 1000):
-            target.write_bytes(old)
-            command = [sys.executable, "-c", KILLED, str(target), str(line)]
-            done = subprocess.run(command, check=False)
-            targets.append(target.read_bytes())
-            leavings += len(list(tmp_path.iterdir())) - 1
-            write_atomically(target, old)
-            assert [path.name for path in tmp_path.iterdir()] == ["file"]
-            if done.returncode != -signal.SIGKILL:
-                break
-        assert done.returncode == 0
-        assert len(targets) > 30
-        assert targets == sorted(targets, reverse=True)  # old, until a line from which on it is new
-        assert set(targets) == {old, new}
-        assert leavings > 5
+        command = [sys.executable, "-c", KILLED]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)
+        contents, sizes, temporaries, remaining = zip(*json.loads(done.stdout), strict=True)
+        assert len(contents) > 30
+        assert list(contents) == sorted(contents, reverse=True)  # old up to one line, then new
+        assert set(zip(contents, sizes, strict=True)) == {("old", 3), ("new", 300_000)}
+        assert sum(temporaries) > 5
+        assert all(names == ["file"] for names in remaining)
 
 
-def test_one_process_at_a_time_gives_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_process_at_a_time_renames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replace = Path.replace
 
     def replace_in_a_locked_folder(temporary: Path, target: Path) -> None:
@@ -232,10 +261,8 @@ def test_one_process_at_a_time_gives_names(tmp_path: Path, monkeypatch: pytest.M
 
 def test_of_several_writers_one_wins(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WRITER]
-    writers = [subprocess.Popen([*command, letter], cwd=tmp_path) for letter in "abcdefgh"]
-    assert [writer.wait() for writer in writers] == [0] * 8
+    writers = [subprocess.Popen([*command, letter], cwd=tmp_path) for letter in "abcd"]
+    assert [writer.wait() for writer in writers] == [0] * 4
     first, second = ((tmp_path / name).read_bytes() for name in "ab")
-    assert first == second
-    assert len(first) == 300_000
-    assert len(set(first)) == 1
-    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+    assert first == second == first[:1] * 300_000
+    assert names(tmp_path) == {"a", "b"}

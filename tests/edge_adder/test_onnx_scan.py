@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_adder import onnx_scan as onnx_needs
+from edge_adder import onnx_scan
 from edge_adder.onnx_scan import FIELDS, Requirements, scan
 from edge_adder.predictor import BUNDLED_MODEL
 
@@ -22,46 +22,49 @@ def test_the_bundled_model_needs_nothing(model: bytes) -> None:
     assert scan(model) == Requirements(frozenset({""}), external_data=False)
 
 
-def ways_to(message: str) -> dict[str, bytes]:
-    """Each way from a model to a message of a kind, once through each message, ready to be filled.
+def paths_to(message: str) -> dict[str, bytes]:
+    """All paths from a model to a kind of message, each through any message at most once.
 
-    The messages on the way with the numbers of the fields → the numbers.
+    Returns:
+        The messages on the path with the numbers of the fields → the numbers.
     """
     found = {}
-    todo = [(("ModelProto",), b"")]
-    while todo:
-        way, numbers = todo.pop()
-        for number, name in FIELDS[way[-1]].items():
+    pending = [(("ModelProto",), b"")]
+    while pending:
+        path, numbers = pending.pop()
+        for number, name in FIELDS[path[-1]].items():
+            reached = numbers + bytes([number])
             if name == message:
-                reached = numbers + bytes([number])
-                found[f"{'/'.join(way)} {'.'.join(map(str, reached))}"] = reached
-            if name in FIELDS and name not in way:
-                todo.append(((*way, name), numbers + bytes([number])))
+                found[f"{'/'.join(path)} {'.'.join(map(str, reached))}"] = reached
+            if name in FIELDS and name not in path:
+                pending.append(((*path, name), reached))
     return found
 
 
-def filled(way: bytes, content: bytes) -> bytes:
-    for number in reversed(way):
+TENSORS, DOMAINS = paths_to("TensorProto"), paths_to("domain")
+
+
+def nested(path: bytes, content: bytes) -> bytes:
+    for number in reversed(path):
         content = field(number, content)
     return content
 
 
-@pytest.mark.parametrize("way", ways_to("TensorProto").values(), ids=ways_to("TensorProto"))
-@pytest.mark.parametrize("says", [field(13, field(1, "location")), field(14, 1), field(14, 2**40)])
-def test_weights_elsewhere_are_found_in_any_tensor(model: bytes, way: bytes, says: bytes) -> None:
-    assert scan(model + filled(way, field(8, "w") + says)).external_data
-    assert not scan(model + filled(way, field(8, "w") + field(14, 0))).external_data
+@pytest.mark.parametrize("path", TENSORS.values(), ids=TENSORS)
+def test_weights_elsewhere_are_found_in_any_tensor(model: bytes, path: bytes) -> None:
+    for says in (field(13, field(1, "location")), field(14, 1), field(14, 2**40)):
+        assert scan(model + nested(path, field(8, "w") + says)).external_data
+    assert not scan(model + nested(path, field(8, "w") + field(14, 0))).external_data
 
 
-@pytest.mark.parametrize("way", ways_to("domain").values(), ids=ways_to("domain"))
-def test_domains_are_found_in_any_operator(model: bytes, way: bytes) -> None:
-    domain = field(way[-1], "my.ops")
-    assert scan(model + filled(way[:-1], domain)).domains == {"", "my.ops"}
+@pytest.mark.parametrize("path", DOMAINS.values(), ids=DOMAINS)
+def test_domains_are_found_in_any_operator(model: bytes, path: bytes) -> None:
+    assert scan(model + nested(path, b"my.ops")).domains == {"", "my.ops"}
 
 
-def test_there_are_many_ways() -> None:
-    assert len(ways_to("TensorProto")) > 10
-    assert len(ways_to("domain")) > 8
+def test_there_are_many_paths() -> None:
+    assert len(TENSORS) > 10
+    assert len(DOMAINS) > 8
 
 
 def test_a_file_that_ends_anywhere_but_between_two_fields_is_refused(model: bytes) -> None:
@@ -82,10 +85,7 @@ def test_a_file_that_ends_anywhere_but_between_two_fields_is_refused(model: byte
         (b"\x03", "no field begins at byte 0"),  # a group: protobuf's, and not ONNX's
         (field(1, 8) + b"\x07", "no field begins at byte 2"),  # no such type
         (b"\x02\x01x", "no field begins at byte 0"),  # the field 0
-        (
-            varint(7 << 3 | 2 | 1 << 32) + b"\x00",
-            "no field begins at byte 0",
-        ),  # 7 to 32-bit readers
+        (varint(7 << 3 | 2 | 1 << 32) + b"\x00", "no field begins at byte 0"),  # 7 in 32 bits
         (b"\x80" * 11, "it ends within a number, or has none, at byte 10"),
         (b"\x08", "it ends within a number, or has none, at byte 1"),
         (b"\x0d\x00\x00", "it ends within the field that begins at byte 0"),
@@ -93,23 +93,23 @@ def test_a_file_that_ends_anywhere_but_between_two_fields_is_refused(model: byte
         (field(7, b"\x0a\x05abc"), "it ends within the field that begins at byte 2"),
     ],
 )
-def test_what_is_no_protobuf_is_refused(data: bytes, message: str) -> None:
+def test_what_is_not_protobuf_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         scan(data)
 
 
-def test_values_of_every_type_are_stepped_over() -> None:
+def test_values_of_every_type_are_skipped() -> None:
     fixed = b"\x0d" + bytes(4) + b"\x09" + bytes(8)
     assert scan(fixed + field(2, 300) + field(3, "text")) == Requirements(frozenset(), False)
     assert scan(fixed + field(8, field(1, "a"))).domains == {"a"}
 
 
-def test_a_domain_that_is_no_text_is_some_domain() -> None:
+def test_a_domain_that_is_not_text_is_some_domain() -> None:
     assert scan(field(8, field(1, b"\xff"))).domains == {"\N{REPLACEMENT CHARACTER}"}
 
 
 def test_the_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_needs, "MAX_FIELDS", 1000)
+    monkeypatch.setattr(onnx_scan, "MAX_FIELDS", 1000)
     deep = b""
     for _ in range(400):  # graphs in attributes of operators, far deeper than Python's stack allows
         deep = field(1, field(5, field(6, deep)))
