@@ -10,52 +10,54 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-SEVEN = ROOT / "examples" / "seven.png"
+SEVEN = Path(__file__).parents[2] / "examples" / "seven.png"
 EDGE_ADDER = (sys.executable, "-m", "edge_adder")
+COMMANDS = {
+    "old.png": ("predict", SEVEN, "5", "--save-input", "disk/old.png"),
+    "why.png": ("predict", SEVEN, "5", "--explain", "disk/why.png"),
+    "old.json": ("bench", "--quick", "--json", "disk/old.json"),
+    "confusion.png": ("evaluate", "--data-dir", "digits", "--out", "disk"),
+}
+"""Each command of the runtime that writes a file, by the file's name."""
+
+FULL = "full"
+STATES = (FULL, "read-only")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def commands(folder: Path) -> dict[str, tuple[str, ...]]:
-    """Each command of the runtime that writes a file, with the file."""
-    return {
-        "old.png": ("predict", str(SEVEN), "5", "--save-input", "disk/old.png"),
-        "why.png": ("predict", str(SEVEN), "5", "--explain", "disk/why.png"),
-        "old.json": ("bench", "--quick", "--json", "disk/old.json"),
-        "confusion.png": ("evaluate", "--data-dir", str(folder), "--out", "disk"),
-    }
-
-
-@pytest.mark.parametrize("state", ["full", "read-only"])
-@pytest.mark.parametrize("name", commands(Path()))
+@pytest.mark.parametrize(
+    ("name", "state"),  # bench finds a full disk only after seconds of measurement
+    [(name, state) for name in COMMANDS for state in STATES if (name, state) != ("old.json", FULL)],
+)
 def test_the_old_file_stays(on_a_disk: Run, tmp_path: Path, name: str, state: str) -> None:
-    digits = tmp_path / "digits"
-    digits.mkdir()
-    (digits / "7.png").write_bytes(SEVEN.read_bytes())
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / "7.png").write_bytes(SEVEN.read_bytes())
     (tmp_path / "before" / name).write_bytes(b"old")
-    done = on_a_disk(state, *EDGE_ADDER, *commands(digits)[name])
+    done = on_a_disk(state, *EDGE_ADDER, *COMMANDS[name])
     assert done.returncode == 5, done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"edge-adder: error: cannot write disk/{name}: ")
-    assert "No space left" in last or "ead-only" in last
+    assert ("No space left" if state == FULL else "ead-only") in last
     after = {path.name for path in (tmp_path / "after").iterdir()}
     assert after - {"filler"} == {name}
     assert (tmp_path / "after" / name).read_bytes() == b"old"
 
 
 def test_standard_output_on_a_full_disk(on_a_disk: Run) -> None:
-    predict = " ".join([*EDGE_ADDER, "predict", str(SEVEN), "5"])
-    done = on_a_disk("full", "sh", "-c", f"{predict} > disk/answer")
+    predict = " ".join(map(str, [*EDGE_ADDER, "predict", SEVEN, "5"]))
+    done = on_a_disk(FULL, "sh", "-c", f"{predict} > disk/answer")
     assert done.returncode == 5
     assert done.stderr.startswith("edge-adder: error: cannot read or write standard output: No sp")
 
 
 @pytest.mark.parametrize("home", ["/proc/nowhere", "/dev/null"])
-@pytest.mark.parametrize("command", [("predict", SEVEN, "5"), ("info",), ("bench", "--quick")])
-def test_a_home_that_cannot_be_written_is_not_needed(
-    edge_adder: Run, home: str, command: tuple[str | Path, ...]
-) -> None:
+def test_a_home_that_cannot_be_written_is_not_needed(home: str) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")}
-    done = edge_adder(*command, env=environment | {"HOME": home})
-    assert (done.returncode, done.stderr) == (0, "")
+    done = subprocess.run(
+        [*EDGE_ADDER, "predict", SEVEN, "5"],
+        check=False,
+        capture_output=True,
+        env=environment | {"HOME": home},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
