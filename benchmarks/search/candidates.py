@@ -1,10 +1,10 @@
-"""Networks written in one line, so that many can be tried: ``16k5s2 16k3s2 32k3s2 32k3 flat``.
+"""Candidate networks, each written as one line such as ``16k5s2 16k3s2 32k3s2 32k3 flat``.
 
-A word is a convolution with BatchNorm and ReLU: output channels, ``k`` kernel, ``s`` stride (1
-where it is left out), then ``v`` for no padding, ``d`` for depthwise and pointwise, or ``r`` for a
-residual one that keeps the shape: as many channels as before, an odd kernel, stride 1. The last
-word is the head: ``flat`` joins all positions by one convolution of their size, ``mean`` averages
-them first. An exact adder follows.
+A word is a convolution with BatchNorm and ReLU: output channels, ``k`` kernel, ``s`` stride (1 by
+default), then ``v`` for no padding, ``d`` for depthwise and pointwise, or ``r`` for a residual one,
+which keeps the shape: as many channels as before, an odd kernel, stride 1. The last word is the
+head: ``flat`` joins all positions by one convolution of their size, ``mean`` averages them first.
+An exact adder follows.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_adder.contract import DIGITS, IMAGE_SIDE
+from edge_adder.errors import one_line
 from export.networks.parts import ExactAdder, Network, scale_image
 
 _WORD = re.compile(
@@ -22,21 +23,71 @@ _WORD = re.compile(
 )
 
 
+CANDIDATES = (
+    "16k5s2 16k3s2 32k3s2 32k3 flat",
+    "16k5s2 16k3s2 32k3s2 32k3 mean",
+    "16k5s2 16k3s2 32k3s2 32k3r flat",
+    "16k5s2 32k3s2 32k3s2 flat",
+    "16k5s2v 32k3s2 32k3v 32k3v flat",
+    "16k5s2v 16k3s2 32k3v 32k3v flat",
+    "16k5s2v 16k3s2 32k3v 48k3v flat",
+    "16k5s2v 24k3s2 32k3v 32k3v flat",
+    "16k3s2 16k3s2 32k3s2 32k3 flat",
+    "16k3s2 16k3s2 16k3 32k3s2 32k3v flat",
+    "16k5s2 16k3s2 32k3v 32k3v flat",
+    "16k5s2 16k3s2 32k3v 32k3s2 flat",
+    "16k5s2 16k3s2 32k3s2 32k3v flat",
+    "16k5s2 16k3s2 32k3s2 48k3v flat",
+    "16k5s2 32k3s2 32k3s2v flat",
+    "16k5s2 32k3s2 32k3s2v 32k3v flat",
+    "16k5s2 16k3s2 32k3s2v 32k3 flat",
+    "16k5s2 16k3s2 16k3 32k3s2 32k3v flat",
+    "16k5s2 16k3s2 16k3r 32k3s2 32k3v flat",
+    "16k5s2 32k3s2d 64k3s2d 64k3d mean",
+    "16k5s2 32k3s2d 64k3s2d 64k3d 96k3d mean",
+    "16k7s4 32k3 32k3s2 flat",
+    "16k7s4 16k3 32k3s2 32k3v flat",
+    "32k7s4 32k3s2 32k3v flat",
+    "8k5s2 16k3s2 32k3s2 32k3 flat",
+    "16k5s2 16k3s2 48k3s2 32k3v flat",
+    "32k5s2 16k3s2 32k3s2 32k3 flat",
+    "16k5s2 16k3s2 16k3s2 32k3 32k3v flat",
+    "16k5s2v 16k3s2 16k3 32k3v 32k3v flat",
+    "16k5s2v 16k3 32k3s2v 32k3v flat",
+    "16k4s2v 16k3s2v 32k3v 32k3v flat",
+    "16k5s2v 16k3 16k3s2 32k3v 32k3v flat",
+    "16k5s2v 16k3v 16k3s2 32k3v 32k3v flat",
+    "16k5s2v 16k3s2 16k3 32k3v 40k3v flat",
+    "16k5s2v 16k3s2 16k3r 32k3v 40k3v flat",
+    "16k5s2v 16k3s2 40k3v 40k3v flat",
+    "16k5s2v 16k3s2 32k3 32k3v flat",
+    "16k3s2v 16k3s2 32k3v 40k3v flat",
+    "16k5s2v 16k5s2 32k3v 32k3v flat",
+    "16k5s2v 16k3s2 32k3v 48k2v flat",
+    "16k5s2v 16k3s2 32k3v 64k2v flat",
+    "16k5s2v 32k2s2v 32k3v 32k3v flat",
+    "24k5s2v 16k3s2 32k3v 48k3v flat",
+    "16k7s2v 16k3s2 32k3v 48k3v flat",
+)
+"""Layouts to time: early stride, 3×3 to 7×7 stems, 16 and 32 channels (full vectors) and others,
+depthwise blocks, residual ones, averaged heads, wide then narrow."""
+
+
 class Residual(nn.Module):
-    """The input is added before the last ReLU."""
+    """Adds the input before the last ReLU."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner = inner
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape in, the same out."""
+        """Return the same shape as the input."""
         added: Tensor = x + self.inner(x)
         return added.relu()
 
 
 class Layout(Network):
-    """A network made of its line; a subclass names the line."""
+    """A network that its line describes; a subclass has the line."""
 
     source = "a layout of the search"
     digit_bar = 0.99
@@ -46,13 +97,13 @@ class Layout(Network):
         super().__init__()
         *words, head = self.line.split() or [""]
         if head not in ("flat", "mean"):
-            raise ValueError("it ends with neither flat nor mean")
+            raise ValueError("the last word must be flat or mean")
         channels = 1
         blocks: list[nn.Module] = []
         for word in words:
             found = _WORD.fullmatch(word)
             if found is None:
-                raise ValueError(f"{word!r} is no word")
+                raise ValueError(f"cannot read {word!r}")
             block, channels = _block(channels, **found.groupdict())
             blocks.append(block)
         self.blocks = nn.Sequential(*blocks)
@@ -64,31 +115,30 @@ class Layout(Network):
         self.adder = ExactAdder()
 
     def forward(self, image: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
-        """As `Network`."""
+        """Classify the digit and add the number; see `Network`."""
         x = self.head(self.mean(self.blocks(scale_image(image))))
         digit = x.flatten(1).log_softmax(1)
         return digit, self.adder(digit, number)
 
 
 def layout(line: str) -> type[Layout]:
-    """The class of a line.
+    """Return the class of networks that a line describes.
 
     Raises:
-        ValueError: It is not in the form above, or PyTorch cannot make it.
+        ValueError: The line is not in the form above, or PyTorch cannot build it.
     """
     made = type("Layout", (Layout,), {"line": line})
     try:
         made()
     except (RuntimeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"not a layout: {line!r}: {reason}") from error
+        raise ValueError(f"not a layout: {line!r}: {one_line(error)}") from error
     return made
 
 
 def _block(
     before: int, *, channels: str, kernel: str, stride: str | None, kind: str
 ) -> tuple[nn.Module, int]:
-    """The module of a word, and its output channels.
+    """Return the module of a word and its output channels.
 
     Raises:
         ValueError: A residual word changes the shape.
