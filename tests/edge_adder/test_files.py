@@ -192,20 +192,6 @@ class TestStaleTemporaries:
         write_atomically(tmp_path / "file", b"new")
         assert not Path(alive.name).exists()
 
-    def test_a_temporary_is_locked_until_it_is_renamed(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        replace = Path.replace
-
-        def replace_what_is_locked(temporary: Path, target: Path) -> None:
-            with temporary.open("rb") as other, pytest.raises(BlockingIOError):
-                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            replace(temporary, target)
-
-        monkeypatch.setattr(Path, "replace", replace_what_is_locked)
-        write_atomically(tmp_path / "file", b"new")
-        assert (tmp_path / "file").read_bytes() == b"new"
-
     def test_a_write_whose_temporary_was_taken_for_a_stale_one_begins_again(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -244,17 +230,20 @@ class TestStaleTemporaries:
         assert all(names == ["file"] for names in remaining)
 
 
-def test_one_process_at_a_time_renames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_temporary_and_its_folder_are_locked_when_it_is_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     replace = Path.replace
 
-    def replace_in_a_locked_folder(temporary: Path, target: Path) -> None:
-        folder = os.open(tmp_path, os.O_RDONLY)
-        with pytest.raises(BlockingIOError):
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.close(folder)
+    def replace_what_is_locked(temporary: Path, target: Path) -> None:
+        for path in (temporary, tmp_path):
+            descriptor = os.open(path, os.O_RDONLY)
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.close(descriptor)
         replace(temporary, target)
 
-    monkeypatch.setattr(Path, "replace", replace_in_a_locked_folder)
+    monkeypatch.setattr(Path, "replace", replace_what_is_locked)
     write_together({tmp_path / "a": b"1", tmp_path / "b": b"2"})
     assert (tmp_path / "b").read_bytes() == b"2"
 

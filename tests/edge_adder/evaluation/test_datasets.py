@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import struct
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,18 +16,13 @@ from edge_adder.errors import FileAccessError, InputError
 from edge_adder.evaluation.datasets import DATA_VARIABLE, SUFFIXES, cache_dir, load
 from edge_adder.preprocessing.decode import FORMATS
 
-
-def idx(kind: int, array: np.ndarray) -> bytes:
-    return struct.pack(f">{1 + array.ndim}I", kind, *array.shape) + array.tobytes()
+from .idx import write_labels, write_pair
 
 
-def write_pair(folder: Path, name: str = "t10k", *, count: int = 5, side: int = 28) -> np.ndarray:
+def write_images(folder: Path, name: str = "t10k", *, count: int = 5, side: int = 28) -> np.ndarray:
     """Write a pair of IDX files whose labels are 0, 1, 2, …; return the images."""
-    folder.mkdir(parents=True, exist_ok=True)
     images = np.random.default_rng(count).integers(0, 256, (count, side, side), np.uint8)
-    labels = (np.arange(count) % 10).astype(np.uint8)
-    (folder / f"{name}-images-idx3-ubyte").write_bytes(idx(0x0803, images))
-    (folder / f"{name}-labels-idx1-ubyte").write_bytes(idx(0x0801, labels))
+    write_pair(folder, images, np.arange(count) % 10, name)
     return images
 
 
@@ -46,7 +40,7 @@ def labels_by_name(folder: Path) -> dict[str, int]:
 class TestIdx:
     @pytest.mark.parametrize("place", ["", "raw", "MNIST/raw"])
     def test_it_is_found_in_each_place(self, tmp_path: Path, place: str) -> None:
-        images = write_pair(tmp_path / place)
+        images = write_images(tmp_path / place)
         found = load(tmp_path)
         assert len(found) == 5
         assert found.labels.tolist() == [0, 1, 2, 3, 4]
@@ -57,20 +51,20 @@ class TestIdx:
         assert found.source == tmp_path / place / "t10k-images-idx3-ubyte"
 
     def test_test_images_come_before_training_images(self, tmp_path: Path) -> None:
-        write_pair(tmp_path, "train", count=9)
+        write_images(tmp_path, "train", count=9)
         assert len(load(tmp_path)) == 9  # the only pair
-        write_pair(tmp_path, "emnist-test", count=3)
+        write_images(tmp_path, "emnist-test", count=3)
         assert len(load(tmp_path)) == 3
 
     def test_several_pairs_are_ambiguous(self, tmp_path: Path) -> None:
         for name in ("a", "b"):
-            write_pair(tmp_path, name)
+            write_images(tmp_path, name)
         with pytest.raises(InputError, match=r"several files of images .*a-images.*b-images"):
             load(tmp_path)
 
     @pytest.mark.parametrize("keep_plain", [False, True])
     def test_gzipped(self, tmp_path: Path, keep_plain: bool) -> None:
-        images = write_pair(tmp_path)
+        images = write_images(tmp_path)
         for path in list(tmp_path.iterdir()):
             path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
             if not keep_plain:
@@ -78,31 +72,31 @@ class TestIdx:
         assert np.array_equal(np.stack(load(tmp_path).images), images)
 
     def test_the_other_spelling_of_the_names(self, tmp_path: Path) -> None:
-        write_pair(tmp_path)
+        write_images(tmp_path)
         for path in list(tmp_path.iterdir()):
             path.rename(path.with_name(path.name.replace("s-idx", "s.idx")))
         assert len(load(tmp_path)) == 5
 
     def test_images_of_another_size_are_prepared_later(self, tmp_path: Path) -> None:
-        write_pair(tmp_path, side=20)
+        write_images(tmp_path, side=20)
         assert all(image.shape == (20, 20) for image in load(tmp_path).images)
 
     def test_missing_labels_are_named(self, tmp_path: Path) -> None:
-        write_pair(tmp_path)
+        write_images(tmp_path)
         (tmp_path / "t10k-labels-idx1-ubyte").unlink()
         with pytest.raises(InputError, match="expected t10k-labels-idx1-ubyte beside it"):
             load(tmp_path)
 
     @pytest.mark.parametrize("keep", [0, 3, 15, 100])
     def test_a_cut_file_is_damaged(self, tmp_path: Path, keep: int) -> None:
-        write_pair(tmp_path)
+        write_images(tmp_path)
         path = tmp_path / "t10k-images-idx3-ubyte"
         path.write_bytes(path.read_bytes()[:keep])
         with pytest.raises(InputError, match=r"is not an IDX file|is damaged: "):
             load(tmp_path)
 
     def test_a_cut_gzip_file_is_damaged(self, tmp_path: Path) -> None:
-        write_pair(tmp_path)
+        write_images(tmp_path)
         path = tmp_path / "t10k-images-idx3-ubyte"
         packed = gzip.compress(path.read_bytes())
         path.with_name(f"{path.name}.gz").write_bytes(packed[: len(packed) // 2])
@@ -118,14 +112,13 @@ class TestIdx:
         ],
     )
     def test_labels_that_do_not_fit(self, tmp_path: Path, labels: list[int], message: str) -> None:
-        write_pair(tmp_path)
-        data = idx(0x0801, np.array(labels, np.uint8))
-        (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(data)
+        write_images(tmp_path)
+        write_labels(tmp_path, np.array(labels))
         with pytest.raises(InputError, match=message):
             load(tmp_path)
 
     def test_no_images(self, tmp_path: Path) -> None:
-        write_pair(tmp_path, count=0)
+        write_images(tmp_path, count=0)
         with pytest.raises(InputError, match="has no images"):
             load(tmp_path)
 
@@ -188,8 +181,8 @@ class TestPictures:
 
 class TestWhere:
     def test_by_variable(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        write_pair(tmp_path / "a")
-        write_pair(tmp_path / "b", count=2)
+        write_images(tmp_path / "a")
+        write_images(tmp_path / "b", count=2)
         monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "a"))
         assert len(load()) == 5
         assert len(load(tmp_path / "b")) == 2
@@ -202,7 +195,7 @@ class TestWhere:
         with pytest.raises(InputError, match="no images: name a folder with --data-dir or EDGE"):
             load()
         for name in ("train", "t10k"):
-            write_pair(tmp_path / "edge-adder" / "MNIST" / "raw", name)
+            write_images(tmp_path / "edge-adder" / "MNIST" / "raw", name)
         assert len(load()) == 5
 
     def test_downloads_go_to_the_users_cache(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +213,7 @@ class TestWhere:
     def test_a_file_that_cannot_be_read(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        write_pair(tmp_path)
+        write_images(tmp_path)
 
         def refuse(*_: object, **__: object) -> NoReturn:
             raise PermissionError(13, "Permission denied")

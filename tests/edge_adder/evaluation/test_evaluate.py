@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,8 @@ from edge_adder.evaluation.datasets import LabelledPictures
 from edge_adder.evaluation.evaluate import evaluate
 from edge_adder.evaluation.metrics import Evaluation
 from edge_adder.evaluation.report import percent, report
+
+from .idx import write_pair
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -214,15 +215,10 @@ class TestCommandLine:
     @pytest.fixture
     def folder(self, tmp_path: Path, vectors: dict[str, np.ndarray]) -> Path:
         """IDX files of 20 drawn digits, of which the first has a wrong label."""
-        images, labels = vectors["image"][:20], vectors["digit"][:20].argmax(1).astype(np.uint8)
+        labels = vectors["digit"][:20].argmax(1)
         labels[0] = (labels[0] + 1) % 10
-        place = tmp_path / "data"
-        place.mkdir()
-        header = struct.pack(">4I", 0x0803, 20, 28, 28)
-        (place / "t10k-images-idx3-ubyte").write_bytes(header + images.tobytes())
-        header = struct.pack(">2I", 0x0801, 20)
-        (place / "t10k-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
-        return place
+        write_pair(tmp_path / "data", vectors["image"][:20, 0], labels)
+        return tmp_path / "data"
 
     def test_text(self, edge_adder: Run, folder: Path, tmp_path: Path) -> None:
         done = edge_adder("evaluate", "--data-dir", folder)
