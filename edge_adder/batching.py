@@ -10,22 +10,24 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import operator
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_adder.checks import check_number
 from edge_adder.contract import DIGITS, IMAGE_SIDE
 from edge_adder.environment import allowed_cores
 from edge_adder.errors import EdgeAdderError, InputError
+from edge_adder.limits import MAX_PIXELS
 from edge_adder.parallel import parallel_map
 from edge_adder.prediction import Outputs, Prediction, make_predictions
-from edge_adder.preprocessing.decode import MAX_PIXELS, ImageSource
-from edge_adder.preprocessing.prepare import UNCHANGED, Preparation, are_mnist_format, prepare
+from edge_adder.preprocessing.decode import ImageSource
+from edge_adder.preprocessing.mnist_format import are_mnist_format
+from edge_adder.preprocessing.prepare import UNCHANGED, Preparation, prepare
 from edge_adder.preprocessing.segment import INKS, Ink
 
 BATCH_SIZE = 64
@@ -106,7 +108,7 @@ def predict_many(
     workers = options.workers or _cores()
     if _is_array_of_small_images(images):
         size = model.batch or options.batch_size or SLICE_SIZE
-        drafts = _drafts_of_array(images, numbers, size)
+        batches = _batches_of_array(images, numbers, size)
     else:
         size = model.batch or options.batch_size or BATCH_SIZE
         items = parallel_map(
@@ -115,80 +117,43 @@ def predict_many(
             workers,
             is_heavy=lambda pair: _is_large_file(pair[0]),
         )
-        drafts = _drafts_of_items(items, size)
-    batches = parallel_map(
-        lambda draft: _run(model.run, draft.checked(options.ink)),
-        drafts,
+        batches = _batches_of_items(items, size)
+    done = parallel_map(
+        lambda batch: batch.run(model.run, options.ink),
+        batches,
         max(1, workers // model.threads),
-        is_heavy=lambda draft: len(draft.numbers) == size >= LARGE_BATCH,  # not the rest
+        is_heavy=lambda batch: len(batch.numbers) == size >= LARGE_BATCH,  # not the rest
     )
-    return _answers(model, batches, raise_errors=options.on_error == "raise")
-
-
-def check_number(number: object) -> int:
-    """Return the number to add as an int.
-
-    Raises:
-        InputError: It is not an integer from 0 to 9.
-    """
-    if not isinstance(number, (bool, np.bool_)):
-        try:
-            value = operator.index(number)  # type: ignore[arg-type]
-        except TypeError:
-            value = -1
-        if 0 <= value < DIGITS:
-            return value
-    raise InputError(f"number must be an integer from 0 to {DIGITS - 1}, got {number!r}")
-
-
-class _Batch(NamedTuple):
-    """A batch that can run; where there is an error, a blank image stands in.
-
-    Attributes:
-        images: uint8 (count, 1, 28, 28).
-        numbers: int64 (count,); 0 to 9.
-        preparations: One for each image.
-        errors: Errors by index.
-        failure: What the caller's iterables raised after the last image.
-    """
-
-    images: NDArray[np.uint8]
-    numbers: NDArray[np.int64]
-    preparations: Sequence[Preparation]
-    errors: dict[int, EdgeAdderError]
-    failure: Exception | None
+    return _answers(model, done, raise_errors=options.on_error == "raise")
 
 
 @dataclass(slots=True)
-class _Draft:
-    """A batch whose numbers, and some of whose images, are still as the caller gave them.
+class _Batch:
+    """Images that run together; a blank image stands in for one with an error.
 
     Attributes:
         images: uint8 (count, 1, 28, 28).
         numbers: What the caller gave for each image.
         unprepared: Indices of the images that are the caller's arrays, perhaps in MNIST's format.
-        preparations: Preparations of the images that were changed, by index.
+        failure: What the caller's iterables raised after the last image.
+        preparations: How images were prepared, by index; the others are unchanged.
         errors: Errors by index.
-        failure: As in `_Batch`.
     """
 
     images: NDArray[np.uint8]
     numbers: list[Any]
     unprepared: Sequence[int]
-    preparations: dict[int, Preparation]
-    errors: dict[int, EdgeAdderError]
-    failure: Exception | None
+    failure: Exception | None = None
+    preparations: dict[int, Preparation] = field(default_factory=dict)
+    errors: dict[int, EdgeAdderError] = field(default_factory=dict)
 
-    def checked(self, ink: Ink) -> _Batch:
-        """Return the batch with all images prepared and all numbers checked."""
+    def run(self, run: _RunBatch, ink: Ink) -> tuple[_Batch, Outputs]:
+        """Return the batch, with all images prepared, and the model's outputs."""
         self._prepare(ink)
         numbers = self._checked_numbers()
         for index in self.errors:
             self.images[index] = 0
-        preparations = [UNCHANGED] * len(numbers)
-        for index, preparation in self.preparations.items():
-            preparations[index] = preparation
-        return _Batch(self.images, numbers, preparations, self.errors, self.failure)
+        return self, run(self.images, numbers)
 
     def _prepare(self, ink: Ink) -> None:
         unprepared = self.unprepared
@@ -204,15 +169,25 @@ class _Draft:
                 self.images[index, 0] = image
 
     def _checked_numbers(self) -> NDArray[np.int64]:
-        numbers = self.numbers
-        if set(map(type, numbers)) != {int} or not 0 <= min(numbers) <= max(numbers) < DIGITS:
-            numbers = [0] * len(numbers)
-            for index, number in enumerate(self.numbers):
+        given = self.numbers
+        if set(map(type, given)) != {int} or not 0 <= min(given) <= max(given) < DIGITS:
+            self.numbers = [0] * len(given)
+            for index, number in enumerate(given):
                 try:
-                    numbers[index] = check_number(number)
+                    self.numbers[index] = check_number(number)
                 except EdgeAdderError as error:
                     self.errors.setdefault(index, error)
-        return np.array(numbers, np.int64)
+        return np.array(self.numbers, np.int64)
+
+    def answers(self, outputs: Outputs, model: Model) -> Iterator[Prediction]:
+        """Yield an answer for each image, also for those with an error."""
+        preparations: Iterable[Preparation] = itertools.repeat(UNCHANGED)
+        if self.preparations:
+            indices = range(len(self.numbers))
+            preparations = [self.preparations.get(index, UNCHANGED) for index in indices]
+        return make_predictions(
+            self.numbers, outputs, model.provider, model.requested_provider, preparations
+        )
 
 
 class _Item(NamedTuple):
@@ -252,36 +227,36 @@ def _pairs(
         yield image, number
 
 
-def _drafts_of_items(items: Iterator[_Item], size: int) -> Iterator[_Draft]:
+def _batches_of_items(items: Iterator[_Item], size: int) -> Iterator[_Batch]:
     """Yield batches of `size`; what the iterator raises goes with the last one."""
     is_last = False
     while not is_last:
         images = np.zeros((size, 1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
         unprepared: list[int] = []
-        draft = _Draft(images, [], unprepared, {}, {}, None)
+        batch = _Batch(images, [], unprepared)
         try:
             for index, (image, number, preparation) in enumerate(itertools.islice(items, size)):
-                draft.numbers.append(number)
+                batch.numbers.append(number)
                 if isinstance(image, EdgeAdderError):
-                    draft.errors[index] = image
+                    batch.errors[index] = image
                     continue
                 images[index, 0] = image
                 if preparation is None:
                     unprepared.append(index)
                 elif preparation is not UNCHANGED:
-                    draft.preparations[index] = preparation
+                    batch.preparations[index] = preparation
         except Exception as error:  # noqa: BLE001  raised after the answers before it
-            draft.failure = error
-        count = len(draft.numbers)
-        draft.images = images[:count]
-        is_last = count < size or draft.failure is not None
-        if count or draft.failure is not None:
-            yield draft
+            batch.failure = error
+        count = len(batch.numbers)
+        batch.images = images[:count]
+        is_last = count < size or batch.failure is not None
+        if count or batch.failure is not None:
+            yield batch
 
 
-def _drafts_of_array(
+def _batches_of_array(
     images: NDArray[np.uint8], numbers: int | Iterable[int], size: int
-) -> Iterator[_Draft]:
+) -> Iterator[_Batch]:
     """Yield batches of an array, uint8 (count, 28, 28), as slices of it."""
     one_for_all = not isinstance(numbers, Iterable)
     each = iter(itertools.repeat(check_number(numbers)) if one_for_all else numbers)  # type: ignore[arg-type]
@@ -298,7 +273,7 @@ def _drafts_of_array(
                 failure = _unequal("numbers")
         except Exception as error:  # noqa: BLE001  raised after the answers before it
             failure = error
-        yield _Draft(part[: len(chosen)], chosen, range(len(chosen)), {}, {}, failure)
+        yield _Batch(part[: len(chosen)], chosen, range(len(chosen)), failure)
         if failure is not None:
             return
 
@@ -308,24 +283,14 @@ def _unequal(more: str) -> InputError:
     return InputError(f"expected as many numbers as images, got more {more} than {fewer}")
 
 
-def _run(run: _RunBatch, batch: _Batch) -> tuple[_Batch, Outputs]:
-    return batch, run(batch.images, batch.numbers)
-
-
 def _answers(
-    model: Model, batches: Generator[tuple[_Batch, Outputs]], *, raise_errors: bool
+    model: Model, done: Generator[tuple[_Batch, Outputs]], *, raise_errors: bool
 ) -> Iterator[Prediction | EdgeAdderError]:
     """Yield the answers of every batch one by one, an error in the place of its image."""
     owner = os.getpid()
-    with contextlib.closing(batches):  # an error holds on to this frame, and so to the threads
-        for batch, outputs in batches:
-            answers: Iterable[Prediction] = make_predictions(
-                batch.numbers,
-                outputs,
-                model.provider,
-                model.requested_provider,
-                batch.preparations,
-            )
+    with contextlib.closing(done):  # an error holds on to this frame, and so to the threads
+        for batch, outputs in done:
+            answers = batch.answers(outputs, model)
             if not batch.errors:
                 yield from answers
             else:

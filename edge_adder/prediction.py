@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple, final
 
@@ -13,11 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_adder.contract import DIGITS
+from edge_adder.limits import MIN_CONFIDENCE
 from edge_adder.preprocessing.prepare import UNCHANGED, Preparation
-
-MIN_CONFIDENCE = 0.6
-"""An answer below this probability is uncertain. `python -m benchmarks.robustness.uncertain FOLDER`
-measures what the limit does to pictures without a digit, and to the digits in a folder."""
 
 
 class Outputs(NamedTuple):
@@ -233,7 +230,7 @@ def make_prediction(
 
 
 def make_predictions(
-    numbers: NDArray[np.int64],
+    numbers: Sequence[int],
     outputs: Outputs,
     provider: str,
     requested_provider: str,
@@ -242,11 +239,11 @@ def make_predictions(
     """Yield `make_prediction` for each row of a batch; numpy does its share for all at once.
 
     Args:
-        numbers: int64 (batch,); the numbers that were added.
+        numbers: The numbers that were added.
         outputs: What the network answered.
         provider: The execution provider that computed it.
         requested_provider: The one that was requested.
-        preparations: One for each row.
+        preparations: One for each row, or more.
     """
     digit, total = (output.argmax(1) for output in outputs)
     return map(
@@ -255,7 +252,7 @@ def make_predictions(
         total.tolist(),
         _probabilities(outputs.digit, digit),
         _probabilities(outputs.sum, total),
-        numbers.tolist(),
+        numbers,
         itertools.repeat(provider),
         itertools.repeat(requested_provider),
         preparations,

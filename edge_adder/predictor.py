@@ -11,13 +11,15 @@ from typing import Any, Literal, final, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_adder.batching import BatchOptions, Model, check_number, predict_many
-from edge_adder.contract import BATCH, DIGIT, DIGITS, IMAGE, IMAGE_SIDE, NUMBER, SUM, SUMS
+from edge_adder.batching import BatchOptions, Model, predict_many
+from edge_adder.checks import check_arrays, check_number, check_outputs
+from edge_adder.contract import DIGIT, DIGITS, IMAGE, IMAGE_SIDE, NUMBER, SUM, SUMS
 from edge_adder.environment import Threads, thread_count
-from edge_adder.errors import EdgeAdderError, InputError, ModelError
+from edge_adder.errors import EdgeAdderError
+from edge_adder.limits import MAX_PIXELS
 from edge_adder.model_file import check_contract, check_self_contained, read_model
 from edge_adder.prediction import Outputs, Prediction, make_prediction
-from edge_adder.preprocessing.decode import MAX_PIXELS, ImageSource
+from edge_adder.preprocessing.decode import ImageSource
 from edge_adder.preprocessing.prepare import Preparation, prepare, prepare_each
 from edge_adder.preprocessing.segment import Ink
 from edge_adder.providers import Provider
@@ -28,7 +30,6 @@ BUNDLED_MODEL = Path(__file__).parent / "models" / "default.onnx"
 
 _OUTPUTS = [DIGIT.name, SUM.name]
 _NUMBERS = tuple(np.array([number], dtype=np.int64) for number in range(DIGITS))
-_IMAGE_DTYPE, _NUMBER_DTYPE = np.dtype(IMAGE.dtype), np.dtype(NUMBER.dtype)
 
 
 @final
@@ -68,15 +69,17 @@ class EdgeAdder:
         spinning: bool = False,
         sha256: str | None = None,
     ) -> None:
-        count = thread_count(threads)
+        thread_total = thread_count(threads)
         if model is None:
             name, content = read_model(BUNDLED_MODEL, name="default", sha256=sha256)
         else:
             name, content = read_model(model, sha256=sha256)
             check_self_contained(name, content)
-        self._load(name, content, provider, count, spinning)
+        self._load(name, content, provider, thread_total, spinning)
         if model is not None:
-            self._check_outputs()
+            count = self.batch or 1
+            blank = np.zeros((count, 1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+            check_outputs(name, self.run(blank, np.zeros(count, np.int64)), count)
 
     def _load(
         self, name: str, content: bytes, provider: Provider, threads: int, spinning: bool
@@ -324,20 +327,8 @@ class EdgeAdder:
             InputError: A dtype, a shape or a number breaks the contract.
             ProviderError: This process was forked after the model was loaded on CUDA.
         """
-        _check_array("images", images, _IMAGE_DTYPE, (1, IMAGE_SIDE, IMAGE_SIDE))
-        _check_array("numbers", numbers, _NUMBER_DTYPE, ())
-        count = len(numbers)
-        if len(images) != count:
-            raise InputError(f"expected as many numbers as images, got {count} for {len(images)}")
-        if count == 0:
+        if check_arrays(images, numbers, self.batch) == 0:
             return Outputs(np.empty((0, DIGITS), np.float32), np.empty((0, SUMS), np.float32))
-        if self.batch is not None and count != self.batch:
-            raise InputError(f"this model takes batches of {self.batch}, got {count}")
-        lowest = numbers.item() if count == 1 else numbers.min()
-        highest = lowest if count == 1 else numbers.max()
-        if lowest < 0 or highest >= DIGITS:
-            wrong = lowest if lowest < 0 else highest
-            raise InputError(f"number must be an integer from 0 to {DIGITS - 1}, got {wrong}")
         return self._run(images, numbers)
 
     def _answer(
@@ -369,33 +360,3 @@ class EdgeAdder:
             numbers = np.pad(numbers, (0, missing))
         digits, sums = self.run(images, numbers)
         return Outputs(digits[:count], sums[:count])
-
-    def _check_outputs(self) -> None:
-        """Run the model once, on blank images.
-
-        Raises:
-            ModelError: It cannot run, or its outputs have other shapes than stated, or are not
-                finite.
-        """
-        count = self.batch or 1
-        images = np.zeros((count, 1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
-        outputs = self.run(images, np.zeros(count, np.int64))
-        for spec, found in zip((DIGIT, SUM), outputs, strict=True):
-            finite = np.isfinite(found)
-            if found.shape != (count, *spec.shape[1:]) or not finite.all():
-                raise ModelError(
-                    f"{self.model} is damaged: {spec.name} of a blank image must be "
-                    f"{(count, *spec.shape[1:])} finite numbers, got {found.shape} with "
-                    f"{np.count_nonzero(finite)} finite"
-                )
-
-
-def _check_array(
-    name: str, array: object, dtype: np.dtype[Any], image_shape: tuple[int, ...]
-) -> None:
-    """Refuse an array of another dtype, or of another shape after the batch axis."""
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{name} must be a numpy array, got {type(array).__name__}")
-    if array.dtype != dtype or array.ndim == 0 or array.shape[1:] != image_shape:
-        wanted = ", ".join(map(str, (BATCH, *image_shape)))
-        raise InputError(f"{name} must be {dtype} ({wanted}), got {array.dtype} {array.shape}")

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from edge_adder import EdgeAdder, Prediction
-from edge_adder.prediction import MIN_CONFIDENCE, Outputs, make_prediction, make_predictions
+from edge_adder.limits import MIN_CONFIDENCE
+from edge_adder.prediction import Outputs, make_prediction, make_predictions
 from edge_adder.preprocessing.prepare import UNCHANGED
 
 
@@ -108,7 +109,9 @@ def test_a_batch_gives_the_same_as_each_row(
 ) -> None:
     whole = adder.run(vectors["image"], vectors["number"])
     rows = range(len(vectors["number"]))
-    many = make_predictions(vectors["number"], whole, "cpu", "auto", [UNCHANGED] * len(rows))
+    many = make_predictions(
+        vectors["number"].tolist(), whole, "cpu", "auto", [UNCHANGED] * len(rows)
+    )
     for row, found in zip(rows, many, strict=True):
         one = Outputs(*(output[row : row + 1] for output in whole))
         number = int(vectors["number"][row])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge_adder import EdgeAdder, InputError
-from edge_adder.batching import check_number
+from edge_adder.checks import check_number
 from edge_adder.contract import CONTRACT, IMPOSSIBLE_LOG_PROBABILITY
 from edge_adder.predictor import BUNDLED_MODEL
 
