@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.suite import publish, run_suite
+from benchmarks.suite import REPORT_FILE, publish, run_suite
 
 
 def main(
@@ -18,18 +18,19 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer calls, fewer images.")] = False,
     data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/raw.")] = None,
     commit: Annotated[
-        bool, typer.Option("--publish", help="Also renew benchmarks/RESULTS.md and its pictures.")
+        bool,
+        typer.Option("--publish", help="Also renew benchmarks/RESULTS.md and docs/performance.md."),
     ] = False,
 ) -> None:
     """Measure everything; leave results.json, report.md and plots."""
     if commit and quick:
         raise typer.BadParameter("--publish needs the whole suite, without --quick")
     if commit:
-        shutil.rmtree(out / "parity", ignore_errors=True)  # all of it in one run
+        shutil.rmtree(out / "parity", ignore_errors=True)  # no rows of earlier runs
     passed = run_suite(out, quick=quick, data_dir=data_dir)["passed"]
     if commit:
         publish(out)
-    print(f"report: {out / 'report.md'}")
+    print(f"report: {out / REPORT_FILE}")
     raise typer.Exit(0 if passed else 6)
 
 

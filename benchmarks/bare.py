@@ -1,4 +1,4 @@
-"""The least that answers at all: the script that `benchmarks.startup` measures against."""
+"""The shortest script that answers; `benchmarks.startup` compares `edge-adder predict` with it."""
 
 import sys
 

@@ -8,13 +8,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A ratio and where it must stay.
+    """A ratio and its limit.
 
     Attributes:
         what: The two figures.
-        ratio: As measured; None where one of them is absent.
+        ratio: The measured ratio; None where one of the figures is absent.
         sign: ``≤`` or ``≥``.
-        limit: Of the ratio.
+        limit: The largest ratio for ``≤``, the smallest for ``≥``.
     """
 
     what: str
@@ -24,48 +24,38 @@ class Bound:
 
     @property
     def verdict(self) -> str:
-        """``held``, ``missed``, or ``not measured`` where one of the two is absent."""
+        """``met``, ``missed``, or ``not measured`` where one of the figures is absent."""
         if self.ratio is None:
             return "not measured"
-        held = self.ratio <= self.limit if self.sign == "≤" else self.ratio >= self.limit
-        return "held" if held else "missed"
+        met = self.ratio <= self.limit if self.sign == "≤" else self.ratio >= self.limit
+        return "met" if met else "missed"
 
 
 def bounds(results: dict[str, Any]) -> list[Bound]:
-    """All bounds.
+    """Return all bounds.
 
     Args:
-        results: Of a suite, as `benchmarks.suite.run_suite` returns them.
+        results: What `benchmarks.suite.run_suite` returned.
     """
     calls = results["bench"]["latency"]["calls"]
     many = results["bench"]["throughput"]["default"]["ratio"]
-    peers = results["peers"]["batches"]["1"]
-
-    def against_us(start: str, end: str = "") -> float | None:
-        found = [
-            row["ratio"]
-            for name, row in peers.items()
-            if name.startswith(start) and name.endswith(end)
-        ]
-        return found[0] if found else None
-
+    files, startup = results["files"]["ratio"], results["startup"]["ratio"]
     run, array = (calls[name]["ratio"] for name in ("edge_adder_run", "predict_array"))
+    eager, openvino = _peer_ratio(results, "PyTorch", "eager"), _peer_ratio(results, "OpenVINO")
     return [
         Bound("`EdgeAdder.run` / raw `session.run`", run, "≤", 1.10),
         Bound("`predict` on a 28×28 array / raw `session.run`", array, "≤", 1.5),
-        Bound("`predict_many` over ready arrays / best pair of batch and threads", many, "≥", 0.95),
-        Bound(
-            "`predict_many` over PNG files / Pillow on as many threads",
-            results["files"]["ratio"],
-            "≥",
-            0.8,
-        ),
-        Bound(
-            "`edge-adder predict` / bare script with its imports",
-            results["startup"]["ratio"],
-            "≤",
-            1.15,
-        ),
-        Bound("PyTorch eager / `EdgeAdder.run`", against_us("PyTorch", "eager"), "≥", 8.0),
-        Bound("OpenVINO / `EdgeAdder.run`", against_us("OpenVINO"), "≥", 1.2),
+        Bound("`predict_many` over arrays / best batch and threads", many, "≥", 0.95),
+        Bound("`predict_many` over PNG files / Pillow on as many threads", files, "≥", 0.8),
+        Bound("`edge-adder predict` / bare script with its imports", startup, "≤", 1.15),
+        Bound("PyTorch eager / `EdgeAdder.run`", eager, "≥", 8.0),
+        Bound("OpenVINO / `EdgeAdder.run`", openvino, "≥", 1.2),
     ]
+
+
+def _peer_ratio(results: dict[str, Any], start: str, end: str = "") -> float | None:
+    """Return how many times edge-adder's time a peer takes at batch 1; None where it is absent."""
+    for name, row in results["peers"]["batches"]["1"].items():
+        if name.startswith(start) and name.endswith(end):
+            return float(row["ratio"])
+    return None

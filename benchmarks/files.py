@@ -1,17 +1,17 @@
-"""A folder of PNG files: python -m benchmarks.files.
+"""Throughput over a folder of PNG files: python -m benchmarks.files.
 
-How many `predict_many` answers in a second, from their paths, against how many Pillow alone decodes
-on as many threads, and on one: Pillow holds the interpreter's lock for most of the time that so
-small a file needs, and threads then only wait for each other. All have all files in turn, several
-times.
+Compares how many files `predict_many` answers per second with how many Pillow alone decodes on as
+many threads, and on one. Pillow holds the interpreter's lock for most of the time that so small a
+file takes, so that more threads mostly wait for each other. All three get all files in each round.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,37 +30,27 @@ from edge_adder.preprocessing.decode import encode_png
 
 
 def measure(adder: EdgeAdder, images: NDArray[np.uint8], files: int, rounds: int) -> dict[str, Any]:
-    """Write PNG files, then predict and decode them in turn.
+    """Write PNG files; decode and predict them in rounds, one more of which warms up.
 
     Args:
         adder: The model.
         images: uint8 (count, 1, 28, 28); repeated until there are enough.
-        files: How many files.
-        rounds: How often each has all files.
+        files: Number of files.
+        rounds: Number of counted rounds.
 
     Returns:
-        ``files``, ``threads``, medians ``decoded_per_second`` on as many threads,
-        ``decoded_on_one_per_second`` and ``predicted_per_second``, and the median ``ratio`` and
-        ``ratio_on_one`` of the rounds.
+        ``files``; ``threads``; the medians ``decoded_per_second`` on as many threads,
+        ``decoded_on_one_per_second`` and ``predicted_per_second``; the median ``ratio`` and
+        ``ratio_on_one`` of predicting to decoding in a round.
     """
     threads = allowed_cores()
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{index:05}.png" for index in range(files)]
         for index, path in enumerate(paths):
             path.write_bytes(encode_png(images[index % len(images), 0]))
-        rounds_of: list[tuple[float, float, float]] = []
-        for _ in range(rounds + 1):
-            began = time.perf_counter()
-            _decode_all(paths, threads)
-            decoded = time.perf_counter()
-            _decode_all(paths, 1)
-            alone = time.perf_counter()
-            count = sum(1 for _ in adder.predict_many(paths, 7))
-            predicted = time.perf_counter()
-            if count != files:
-                raise EdgeAdderError(f"{count} answers for {files} files")
-            rounds_of.append((decoded - began, alone - decoded, predicted - alone))
-    seconds = np.array(rounds_of[1:])  # the first warms up
+        decode = partial(_decode, paths, threads), partial(_decode, paths, 1)
+        jobs = (*decode, partial(_predict, adder, paths))
+        seconds = np.array([[_seconds(job) for job in jobs] for _ in range(rounds + 1)])[1:]
     many, one, ours = (float(rate) for rate in np.median(files / seconds, axis=0))
     return {
         "files": files,
@@ -73,8 +63,20 @@ def measure(adder: EdgeAdder, images: NDArray[np.uint8], files: int, rounds: int
     }
 
 
-def _decode_all(paths: Sequence[Path], threads: int) -> None:
-    """Pillow alone, on threads, in the batches that `predict_many` has."""
+def _seconds(job: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    job()
+    return time.perf_counter() - began
+
+
+def _predict(adder: EdgeAdder, paths: Sequence[Path]) -> None:
+    count = sum(1 for _ in adder.predict_many(paths, 7))
+    if count != len(paths):
+        raise EdgeAdderError(f"{count} answers for {len(paths)} files")
+
+
+def _decode(paths: Sequence[Path], threads: int) -> None:
+    """Decode with Pillow alone, in the batches that `predict_many` uses."""
 
     def decode(part: Sequence[Path]) -> None:
         for path in part:
@@ -87,16 +89,16 @@ def _decode_all(paths: Sequence[Path], threads: int) -> None:
 
 
 def main(
-    files: Annotated[int, typer.Option(min=1, help="Files.")] = 10_000,
-    rounds: Annotated[int, typer.Option(min=1, help="Times that each has all files.")] = 5,
+    files: Annotated[int, typer.Option(min=1, help="Number of files.")] = 10_000,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each gets all files.")] = 5,
 ) -> None:
-    """Print both rates and their ratio."""
+    """Print the rates and their ratios."""
     found = measure(EdgeAdder(), bundled_vectors()[IMAGE.name], files, rounds)
     rates = "decoded_per_second", "decoded_on_one_per_second", "predicted_per_second"
     names = f"Pillow, {found['threads']} threads", "Pillow, 1 thread", "predict_many"
     print(f"{files:,} PNG files, median of {rounds} rounds")
     for name, rate in zip(names, rates, strict=True):
-        print(f"{name:20}{found[rate]:10,.0f} a second")
+        print(f"{name:20}{found[rate]:10,.0f} per second")
     print(f"ratios              {found['ratio']:10.2f} and {found['ratio_on_one']:.2f}")
 
 

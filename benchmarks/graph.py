@@ -1,9 +1,7 @@
 """Where the time of one image goes inside onnxruntime: python -m benchmarks.graph.
 
-onnxruntime's own profile says how long each operator takes, and the fastest matrix product that the
-same runtime computes on one thread says how much arithmetic the core can do.
-
-That the profiler and the dispatch add the same to each operator is an assumption; see `shares`.
+onnxruntime's own profile tells how long each operator takes, and the fastest matrix product of the
+same runtime on one thread tells how much arithmetic a core can do.
 """
 
 from __future__ import annotations
@@ -33,14 +31,14 @@ from export import checkpoint as checkpoints
 from export.catalogue import count_multiply_adds
 from export.networks.parts import Network
 
-_SIDE = 512
-"""Of the square matrices whose product measures the core: they fit into its second-level cache."""
+MATRIX_SIDE = 512
+"""Side of the square matrices whose product measures the core; they fit into its L2 cache."""
 
-MOST_EVENTS = 1_000_000
-"""That a profile holds; later ones are dropped (onnxruntime/core/common/profiler.cc)."""
+MAX_EVENTS = 1_000_000
+"""Events in a profile; later ones are dropped (onnxruntime/core/common/profiler.cc)."""
 
 TRIMMED = 0.1
-"""Share of an operator's times, the slowest, that do not count: something else ran meanwhile."""
+"""Fraction of an operator's times, the slowest, that do not count: something else ran meanwhile."""
 
 
 def main(
@@ -53,20 +51,19 @@ def main(
 
 
 def measure(adder: EdgeAdder, network: Network, calls: int) -> dict[str, Any]:
-    """Each operator's share of the p50, the weights, and the share of the core's peak.
+    """Measure each operator's share of the median, and how near the whole is to the core's peak.
 
     Args:
         adder: The model.
-        network: What it was exported from, for its multiply-adds.
+        network: The network that it was exported from, for its multiply-adds.
         calls: Runs to profile.
 
     Returns:
-        ``operators``, in the order of execution: ``operator``, ``node``, ``us`` in the profile and
-        ``share`` of the p50 as `shares`; ``added_us``, what profiler and dispatch are taken to add
-        to each operator; ``p50_us`` and ``floor_us`` of raw `session.run`, batch 1, one thread, of
-        the model and an identity graph; their ``ratio``; ``weights_bytes``; ``multiply_adds``;
-        ``peak_per_second`` as `peak_multiply_adds`, of square matrices with sides of
-        ``peak_side``.
+        ``operators`` in the order of execution: ``operator``, ``node``, ``us`` in the profile and
+        ``share`` of the median as `shares`; ``added_us``, what profiler and dispatch are assumed to
+        add to each operator; ``p50_us`` and ``floor_us`` of raw `session.run`, batch 1, one thread,
+        of the model and of an identity graph; their ``ratio``; ``weights_bytes``;
+        ``multiply_adds``; ``peak_per_second`` as `peak_multiply_adds`; ``peak_side``.
 
     Raises:
         InputError: `calls` are too many for a profile.
@@ -86,23 +83,23 @@ def measure(adder: EdgeAdder, network: Network, calls: int) -> dict[str, Any]:
         "weights_bytes": sum(onnx.numpy_helper.to_array(tensor).nbytes for tensor in weights),
         "multiply_adds": count_multiply_adds(network),
         "peak_per_second": peak_multiply_adds(),
-        "peak_side": _SIDE,
+        "peak_side": MATRIX_SIDE,
     }
 
 
 def shares(us: list[float], whole: float, floor: float) -> list[float]:
-    """What each operator takes of the whole, without what measuring it adds.
+    """Return each operator's share of the whole, without what measuring it adds.
 
-    Profiler and dispatch are taken to add the same to each operator, as much as the cheapest takes.
-    What is above that is scaled so that the shares and the floor's are 1 together.
+    Profiler and dispatch are assumed to add the same to each operator, as much as the cheapest one
+    takes. What is above that is scaled so that all shares and the floor's sum to 1.
 
     Args:
-        us: Of each operator in the profile, microseconds.
-        whole: Of the model without a profiler, microseconds.
-        floor: Of a graph that computes nothing, microseconds; less than `whole`.
+        us: Time of each operator in the profile, in microseconds.
+        whole: Time of the model without a profiler, in microseconds.
+        floor: Time of a graph that computes nothing, in microseconds; less than `whole`.
 
     Returns:
-        A fraction of `whole` for each operator; all the same where all take the same.
+        Fractions of `whole`; equal ones where all operators take the same time.
     """
     above = [each - min(us) for each in us]
     if not any(above):
@@ -111,7 +108,7 @@ def shares(us: list[float], whole: float, floor: float) -> list[float]:
 
 
 def profile(adder: EdgeAdder, calls: int) -> list[dict[str, Any]]:
-    """The time of each operator, batch 1, one thread, in the order of execution.
+    """Measure the time of each operator, batch 1, one thread, in the order of execution.
 
     Args:
         adder: The model.
@@ -124,22 +121,11 @@ def profile(adder: EdgeAdder, calls: int) -> list[dict[str, Any]]:
         InputError: `calls` are too many for a profile.
     """
     nodes = len(onnx.load_from_string(adder.model_bytes).graph.node)
-    most = MOST_EVENTS // (2 * (3 * nodes + 2))  # up to 3 events for a node, 2 for a run
+    most = MAX_EVENTS // (2 * (3 * nodes + 2))  # up to 3 events for a node, 2 for a run
     if calls > most:
         raise InputError(f"calls must be at most {most:,} for this model, got {calls:,}")
-    options = session_options()
-    options.enable_profiling = True
-    with tempfile.TemporaryDirectory() as folder:
-        options.profile_file_prefix = str(Path(folder) / "profile")
-        session = ort.InferenceSession(
-            adder.model_bytes, options, providers=["CPUExecutionProvider"]
-        )
-        feeds = {IMAGE.name: np.asarray(Image.open(SAMPLE))[None, None], NUMBER.name: np.array([7])}
-        for _ in range(2 * calls):
-            session.run([DIGIT.name, SUM.name], feeds)
-        events = json.loads(Path(session.end_profiling()).read_text())
     times: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for event in events:
+    for event in _record_events(adder, 2 * calls):
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
             name = event["name"].removesuffix("_kernel_time")
             times[event["args"]["op_name"], name].append(event["dur"])
@@ -150,24 +136,40 @@ def profile(adder: EdgeAdder, calls: int) -> list[dict[str, Any]]:
 
 
 def trimmed_mean(values: NDArray[np.int64]) -> float:
-    """The mean without the slowest tenth; int64 (count,) in, its unit out."""
+    """Return the mean of (count,) values without the slowest tenth."""
     kept = len(values) - int(TRIMMED * len(values))
     return float(np.sort(values)[:kept].mean())
 
 
 def peak_multiply_adds() -> float:
-    """Multiply-adds a second of a float32 matrix product on one thread of onnxruntime."""
-    shape = [_SIDE, _SIDE]
+    """Measure multiply-adds per second of a float32 matrix product on one thread of onnxruntime."""
+    shape = [MATRIX_SIDE, MATRIX_SIDE]
     tensors = [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n in "abc"]
     node = helper.make_node("MatMul", ["a", "b"], ["c"])
     graph = helper.make_graph([node], "product", tensors[:2], tensors[2:])
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     session = open_session(made.SerializeToString())
-    matrix = np.random.default_rng(0).random((_SIDE, _SIDE), np.float32)
+    matrix = np.random.default_rng(0).random((MATRIX_SIDE, MATRIX_SIDE), np.float32)
     times = time_interleaved(
         {"product": lambda: session.run(None, {"a": matrix, "b": matrix})}, 200, warm_up=20
     )
-    return float(_SIDE**3 / (np.median(times["product"].counted) / 1e9))
+    return float(MATRIX_SIDE**3 / (np.median(times["product"].counted) / 1e9))
+
+
+def _record_events(adder: EdgeAdder, runs: int) -> list[dict[str, Any]]:
+    """Run a model and return the events of onnxruntime's profile."""
+    options = session_options()
+    options.enable_profiling = True
+    feeds = {IMAGE.name: np.asarray(Image.open(SAMPLE))[None, None], NUMBER.name: np.array([7])}
+    with tempfile.TemporaryDirectory() as folder:
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        session = ort.InferenceSession(
+            adder.model_bytes, options, providers=["CPUExecutionProvider"]
+        )
+        for _ in range(runs):
+            session.run([DIGIT.name, SUM.name], feeds)
+        events: list[dict[str, Any]] = json.loads(Path(session.end_profiling()).read_text())
+    return events
 
 
 if __name__ == "__main__":

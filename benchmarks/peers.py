@@ -1,15 +1,15 @@
 """Other ways to run the same network, side by side: python -m benchmarks.peers.
 
-PyTorch runs the checkpoint, all others the file that was exported from it. They take turns in one
-run with the same number of threads, and each must give the same answers before it is timed. A peer
-that is not installed is listed as absent.
+PyTorch runs the checkpoint, all others the file that was exported from it. They are timed
+interleaved, with the same number of threads, and each must give the same answers before that. A
+peer that is not installed or fails is listed as absent.
 """
 
 from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, TypeAlias
@@ -22,74 +22,61 @@ from numpy.typing import NDArray
 from edge_adder import EdgeAdder
 from edge_adder.bench.timing import CallLatency, time_interleaved
 from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
-from edge_adder.errors import CheckpointError
-from edge_adder.parity import bundled_vectors
+from edge_adder.errors import CheckpointError, one_line
+from edge_adder.parity import COMPARED_ABOVE, bundled_vectors
 from export import checkpoint as checkpoints
 from export.networks.parts import Network
 
 BATCHES = (1, 64)
 
+TOLERANCE = 1e-3
+"""Largest difference of a log-probability between peers, in nats. Ten times the parity bound, since
+compilers are free to reorder the arithmetic."""
+
 Images: TypeAlias = NDArray[np.uint8]
 Numbers: TypeAlias = NDArray[np.int64]
 Call: TypeAlias = Callable[[], Any]
 Peer: TypeAlias = Callable[[Images, Numbers], Call]
-"""Gives a call without arguments that answers these images: digit and sum."""
-
-TOLERANCE = 1e-3
-"""Largest difference of a log-probability between peers: two kinds of rounding, and some margin."""
+"""Returns a call without arguments that answers these images: digit and sum."""
 
 
 def compare_peers(adder: EdgeAdder, network: Network, calls: int) -> dict[str, Any]:
     """Time all peers on the same images.
 
     Args:
-        adder: The shipped runtime with the shipped file; its threads are those of all.
-        network: The PyTorch network that the file was exported from.
-        calls: Timed calls of each peer at batch 1; at batch 64 a tenth.
+        adder: The bundled runtime; every peer gets as many threads.
+        network: The PyTorch network that its file was exported from.
+        calls: Counted calls of each peer at batch 1; at batch 64 a tenth of them.
 
     Returns:
-        ``threads``; ``batches``: a `edge_adder.bench.timing.CallLatency` by batch size and peer;
-        ``absent``: by peer the reason.
+        ``threads``; ``batches``: by batch size and peer, the figures of
+        `edge_adder.bench.timing.CallLatency` with the ratio to edge-adder; ``absent``: by peer, the
+        reason.
+
+    Raises:
+        CheckpointError: A peer's answers differ from the file's by more than `TOLERANCE`.
     """
     vectors = bundled_vectors()
     absent: dict[str, str] = {}
     batches: dict[str, Any] = {}
-    before = torch.get_num_threads()
-    torch.set_num_threads(adder.threads)
-    try:
+    with _torch_threads(adder.threads):
         for size in BATCHES:
             images = np.resize(vectors[IMAGE.name], (size, 1, 28, 28))
             numbers = np.resize(vectors[NUMBER.name], size)
-            expected = adder.run(images, numbers)
-            ready: dict[str, Call] = {}
-            for name, peer in peers(adder, network).items():
-                try:
-                    with warnings.catch_warnings():
-                        warnings.simplefilter("ignore")  # notes of compilers to their developers
-                        call = peer(images, numbers)
-                        answers = call()
-                except Exception as error:  # noqa: BLE001  a compiler may fail in any way
-                    absent[name] = " ".join(str(error).split())[:120] or type(error).__name__
-                    continue
-                for found, wanted in zip(answers, expected, strict=True):
-                    different = np.abs(np.asarray(found) - wanted)[wanted > -20].max()
-                    if not different <= TOLERANCE:
-                        raise CheckpointError(f"{name} differs from the file by {different:.2g}")
-                ready[name] = call
+            ready, failed = _prepare_peers(adder, network, images, numbers)
+            absent |= failed
             count = calls if size == 1 else max(20, calls // 10)
             with torch.inference_mode():
                 times = time_interleaved(ready, count, warm_up=max(10, count // 20))
             batches[str(size)] = {
-                name: CallLatency.from_times(values, times["edge-adder"]).to_dict()
-                for name, values in times.items()
+                name: CallLatency.from_times(each, times["edge-adder"]).to_dict()
+                for name, each in times.items()
             }
-    finally:
-        torch.set_num_threads(before)
     return {"threads": adder.threads, "batches": batches, "absent": absent}
 
 
 def peers(adder: EdgeAdder, network: Network) -> dict[str, Peer]:
-    """All peers by name, each with the version that runs here."""
+    """Return all peers by name and version."""
     onnxruntime = f"onnxruntime {_version('onnxruntime')}"
     pytorch = f"PyTorch {_version('torch')}"
     return {
@@ -100,6 +87,44 @@ def peers(adder: EdgeAdder, network: Network) -> dict[str, Peer]:
         f"{pytorch} torch.compile": lambda i, n: _pytorch(_compiled(network), i, n),
         f"{pytorch} TorchScript": lambda i, n: _pytorch(_script(network, i, n), i, n),
     }
+
+
+def _prepare_peers(
+    adder: EdgeAdder, network: Network, images: Images, numbers: Numbers
+) -> tuple[dict[str, Call], dict[str, str]]:
+    """Make a call of each peer and check its answers.
+
+    Returns:
+        The calls by peer, and the reasons by absent peer.
+    """
+    expected = adder.run(images, numbers)
+    ready: dict[str, Call] = {}
+    absent: dict[str, str] = {}
+    for name, peer in peers(adder, network).items():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # compilers' notes to their own developers
+                call = peer(images, numbers)
+                answers = call()
+        except Exception as error:  # noqa: BLE001  a compiler may fail in any way
+            absent[name] = one_line(error, 120)
+            continue
+        for found, wanted in zip(answers, expected, strict=True):
+            difference = np.abs(np.asarray(found) - wanted)[wanted > COMPARED_ABOVE].max()
+            if not difference <= TOLERANCE:
+                raise CheckpointError(f"{name} differs from the file by {difference:.2g}")
+        ready[name] = call
+    return ready, absent
+
+
+@contextlib.contextmanager
+def _torch_threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _onnxruntime(adder: EdgeAdder, images: Images, numbers: Numbers) -> Call:
@@ -114,14 +139,14 @@ def _openvino(adder: EdgeAdder, images: Images, numbers: Numbers) -> Call:
     settings = {"INFERENCE_NUM_THREADS": adder.threads, "PERFORMANCE_HINT": "LATENCY"}
     settings["INFERENCE_PRECISION_HINT"] = "f32"  # as all others compute
     model = core.read_model(adder.model_bytes)
-    model.reshape({IMAGE.name: images.shape, NUMBER.name: numbers.shape})  # as compilers get it
+    model.reshape({IMAGE.name: images.shape, NUMBER.name: numbers.shape})  # compilers get it too
     compiled = core.compile_model(model, "CPU", settings)
     request = compiled.create_infer_request()
     for name, array in ((IMAGE.name, images), (NUMBER.name, numbers)):
         request.set_tensor(name, ov.Tensor(array, shared_memory=True))
     digit, total = (request.get_tensor(name).data for name in (DIGIT.name, SUM.name))
 
-    def call() -> tuple[Any, Any]:  # everything is bound once: the least of Python that it offers
+    def call() -> tuple[Any, Any]:  # all is bound beforehand: the least Python that it allows
         request.infer(share_inputs=True, share_outputs=True)
         return digit, total
 
@@ -131,7 +156,7 @@ def _openvino(adder: EdgeAdder, images: Images, numbers: Numbers) -> Call:
 def _pytorch(network: Callable[..., Any], images: Images, numbers: Numbers) -> Call:
     image, number = torch.from_numpy(images), torch.from_numpy(numbers)
     with torch.inference_mode():
-        network(image, number)  # compilers begin here
+        network(image, number)  # compiles where there is a compiler
 
     @torch.inference_mode()
     def call() -> tuple[Any, Any]:
@@ -161,9 +186,9 @@ def _version(name: str) -> str:
 
 def main(
     network: Annotated[str, typer.Option(help="The network.")] = "edge",
-    calls: Annotated[int, typer.Option(min=20, help="Timed calls of each peer.")] = 5000,
+    calls: Annotated[int, typer.Option(min=20, help="Counted calls of each peer.")] = 5000,
 ) -> None:
-    """Print the p50 of each peer at batch 1 and 64."""
+    """Print the median time of each peer at batch 1 and 64."""
     from export.to_onnx import to_onnx  # noqa: PLC0415  only here
 
     loaded = checkpoints.load(checkpoints.committed(network))

@@ -1,194 +1,205 @@
-"""Pictures of the suite's results, as PNG bytes."""
+"""Plots of the benchmarks, as PNG bytes."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 from edge_adder.bench.report import CALLS
-from edge_adder.bench.timing import Times
-from export.catalogue import NetworkFacts, catalogue
+from edge_adder.bench.timing import PERCENTILES
+from edge_adder.evaluation.metrics import Coverage
+from export.catalogue import NetworkFacts
 from export.networks import DEFAULT
+from export.plot_style import (
+    BLUE,
+    GREEN,
+    GREY,
+    LIGHT_GREY,
+    ORANGE,
+    PURPLE,
+    RED,
+    plot,
+    png,
+    use_plain_numbers,
+)
+
+SUITE = ("latency.png", "stages.png", "throughput.png", "peers.png")
+"""Files that `suite` draws."""
 
 _STAGES = {
     "predict_array": ("session_run", "result"),
     "predict_png": ("decode", "prepare", "session_run", "result"),
 }
-NAMES = ("latency.png", "throughput.png", "stages.png", "peers.png", "networks.png")
-"""The files that `suite` makes."""
+_STAGE_COLOURS = {"decode": ORANGE, "prepare": GREEN, "session_run": BLUE, "result": PURPLE}
 
-_SHOWN = ("identity", "session_run", "edge_adder_run", "predict_array", "predict_png")
+_LATENCIES = ("predict_png", "predict_array", "edge_adder_run", "session_run", "identity")
+_MARKERS = {"p50": "o", "p90": "s", "p99": "D", "p99.9": "^", "max": "|"}
 
 
-def suite(results: dict[str, Any], times: Mapping[str, Times]) -> dict[str, bytes]:
-    """All pictures by file name.
+def suite(results: dict[str, Any]) -> dict[str, bytes]:
+    """Return the plots of a suite by file name.
 
     Args:
-        results: As `benchmarks.suite.run_suite` returns them.
-        times: Every measured latency by kind of call.
+        results: What `benchmarks.suite.run_suite` returned.
     """
-    return {
-        "latency.png": latency(times),
-        "throughput.png": throughput(results["bench"]["throughput"]),
-        "stages.png": stages(results["bench"]["latency"]["calls"]),
-        "peers.png": peers(results["peers"]),
-        "networks.png": networks(
-            catalogue(), {name: row["p50"] for name, row in results["networks"].items()}
-        ),
-    }
-
-
-def latency(times: Mapping[str, Times]) -> bytes:
-    """How many calls take longer than a time, for each kind of call."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for name in _SHOWN:
-        ordered = np.sort(times[name].counted) / 1000
-        beyond = 1 - np.arange(len(ordered)) / len(ordered)
-        axes.step(ordered, 100 * beyond, where="post", label=CALLS[name])
-    for percentile in (50, 90, 99, 99.9):
-        axes.axhline(100 - percentile, color="tab:grey", linewidth=0.6, linestyle=":")
-        axes.text(
-            1,
-            100 - percentile,
-            f" p{percentile:g}",
-            transform=axes.get_yaxis_transform(),
-            va="center",
-            color="tab:grey",
-        )
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlabel="µs",
-        ylabel="% of the calls that take longer",
-        title="Latency of one image, every call",
+    bench = results["bench"]
+    plots = (
+        latency(bench["latency"]["calls"]),
+        stages(bench["latency"]["calls"]),
+        throughput(bench["throughput"]),
+        peers(results["peers"]["batches"]),
     )
-    axes.legend()
-    axes.grid(alpha=0.3)
-    return png(figure)
+    return dict(zip(SUITE, plots, strict=True))
 
 
-def throughput(found: dict[str, Any]) -> bytes:
-    """Images in a second over batch sizes, a line for each number of threads."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for count in sorted({pair["threads"] for pair in found["pairs"]}):
-        line = [
-            (p["batch"], p["images_per_second"]) for p in found["pairs"] if p["threads"] == count
-        ]
-        label = f"{count} thread{'s' * (count > 1)}"
-        axes.plot(*zip(*sorted(line), strict=True), marker="o", label=label)
-    default = found["default"]["images_per_second"]
-    axes.axhline(default, color="tab:red", linestyle="--", label="predict_many as it is")
-    axes.set(
-        xlabel="batch",
-        ylabel="images a second",
-        title="Throughput of EdgeAdder.run",
-        ylim=(0, None),
-    )
-    axes.set_xscale("log", base=2)
-    axes.legend()
-    axes.grid(alpha=0.3)
-    return png(figure)
+def latency(calls: dict[str, Any]) -> bytes:
+    """Draw the percentiles of the main kinds of call.
+
+    Args:
+        calls: Figures by kind of call, in microseconds, as docs/bench.md describes them.
+    """
+    with plot(8, 3.4) as (figure, (axes,)):
+        for row, call in enumerate(_LATENCIES):
+            figures = {name: calls[call][name] for name in (*PERCENTILES, "max")}
+            measured = {name: value for name, value in figures.items() if value is not None}
+            colour = GREY if call == "identity" else BLUE
+            axes.plot([measured["p50"], measured["max"]], [row, row], color=colour, alpha=0.4)
+            for name, value in measured.items():
+                axes.plot(value, row, _MARKERS[name], color=colour, markersize=6)
+        for name, marker in _MARKERS.items():
+            axes.plot([], [], marker, color=BLUE, markersize=6, label=name)
+        axes.set_yticks(range(len(_LATENCIES)), [CALLS[call] for call in _LATENCIES])
+        count = calls[_LATENCIES[0]]["count"]
+        axes.set(xscale="log", xlabel="µs", title=f"Latency of one image, {count:,} calls of each")
+        axes.margins(y=0.12)
+        use_plain_numbers(axes.xaxis)
+        figure.legend(loc="outside lower center", ncols=len(_MARKERS))
+        return png(figure)
 
 
 def stages(calls: dict[str, Any]) -> bytes:
-    """The stages of a prediction, stacked, beside the whole."""
-    figure = Figure(figsize=(8, 2.8), layout="constrained")
-    axes = figure.subplots()
-    colours = {
-        "decode": "tab:orange",
-        "prepare": "tab:green",
-        "session_run": "tab:blue",
-        "result": "tab:purple",
-    }
-    for row, (whole, parts) in enumerate(_STAGES.items()):
-        left = 0.0
-        for part in parts:
-            width = calls[part]["p50"]
-            axes.barh(
-                row,
-                width,
-                left=left,
-                color=colours[part],
-                label=CALLS[part] if len(parts) == len(colours) else None,
-            )
-            left += width
-        rest = max(0.0, calls[whole]["p50"] - left)
-        axes.barh(row, rest, left=left, color="lightgrey", label="the rest" if row else None)
-        axes.text(calls[whole]["p50"], row, f" {calls[whole]['p50']:.0f} µs", va="center")
-    axes.set_yticks(range(len(_STAGES)), [CALLS[whole] for whole in _STAGES])
-    axes.set(xlabel="µs, p50", title="Where the time of a prediction goes")
-    axes.margins(x=0.12)
-    axes.legend(loc="lower right", fontsize=8)
-    return png(figure)
-
-
-def peers(found: dict[str, Any]) -> bytes:
-    """The p50 of each peer, a panel for each batch size."""
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    for axes, (size, rows) in zip(
-        figure.subplots(1, len(found["batches"]), sharey=True),
-        found["batches"].items(),
-        strict=True,
-    ):
-        names = list(rows)[::-1]
-        values = [rows[name]["p50"] for name in names]
-        colours = ["tab:red" if name == "edge-adder" else "tab:blue" for name in names]
-        axes.barh(names, values, color=colours)
-        for index, value in enumerate(values):
-            axes.text(value, index, f" {value:,.0f}", va="center", fontsize=8)
-        axes.set(xlabel="µs, p50", title=f"batch {size}")
-        axes.margins(x=0.25)
-    return png(figure)
-
-
-def networks(facts: list[NetworkFacts], p50: Mapping[str, float]) -> bytes:
-    """Test error against latency: a dot for the digit, a ring for the sum.
+    """Draw the stages of a prediction as a stack, for an array and for a PNG file.
 
     Args:
-        facts: Of the networks to show.
-        p50: Microseconds by network; ``identity`` is the floor.
+        calls: As in `latency`.
     """
-    figure = Figure(figsize=(8, 4.8), layout="constrained")
-    axes = figure.subplots()
-    for each in facts:
-        x = p50[each.name]
-        digit, total = (100 * (1 - (value or 0)) for value in (each.digit, each.sum))
-        colour = "tab:red" if each.name == DEFAULT else "tab:blue"
-        axes.plot([x, x], [digit, total], color=colour, linewidth=1, alpha=0.5)
-        axes.plot(x, total, "o", color=colour, markersize=9, fillstyle="none")
-        axes.plot(x, digit, "o", color=colour, markersize=5)
-        axes.annotate(
-            each.name, (x, max(digit, total)), (0, 9), textcoords="offset points", ha="center"
+    with plot(8, 2.6) as (figure, (axes,)):
+        for row, (whole, parts) in enumerate(_STAGES.items()):
+            left, total = 0.0, calls[whole]["p50"]
+            for part in parts:
+                width = calls[part]["p50"]
+                label = CALLS[part] if len(parts) == len(_STAGE_COLOURS) else None
+                axes.barh(row, width, left=left, color=_STAGE_COLOURS[part], label=label)
+                left += width
+            label = "everything else" if row else None
+            axes.barh(row, max(0.0, total - left), left=left, color=LIGHT_GREY, label=label)
+            axes.text(total, row, f" {total:.0f} µs", va="center")
+        axes.set_yticks(range(len(_STAGES)), [CALLS[whole] for whole in _STAGES])
+        axes.set(xlabel="µs, median", title="Stages of a prediction")
+        axes.margins(x=0.12)
+        axes.grid(visible=False, axis="y")
+        figure.legend(loc="outside lower center", ncols=5)
+        return png(figure)
+
+
+def throughput(found: dict[str, Any]) -> bytes:
+    """Draw images per second over the batch size, a line for each number of threads.
+
+    Args:
+        found: ``pairs`` and ``default`` as docs/bench.md describes them.
+    """
+    with plot(8, 4.5) as (figure, (axes,)):
+        for threads in sorted({pair["threads"] for pair in found["pairs"]}):
+            line = sorted(
+                (pair["batch"], pair["images_per_second"])
+                for pair in found["pairs"]
+                if pair["threads"] == threads
+            )
+            label = f"{threads} thread{'s' * (threads > 1)}"
+            axes.plot(*zip(*line, strict=True), marker="o", label=label)
+        default = found["default"]["images_per_second"]
+        axes.axhline(default, color=RED, linestyle="--", label="predict_many without options")
+        axes.set(title="Throughput of EdgeAdder.run", xlabel="batch", ylabel="images per second")
+        axes.set_xscale("log", base=2)
+        sizes = sorted({pair["batch"] for pair in found["pairs"]})
+        axes.set_xticks(sizes, [str(size) for size in sizes])
+        axes.set_xticks([], minor=True)
+        axes.set_ylim(0)
+        use_plain_numbers(axes.yaxis)
+        axes.legend()
+        return png(figure)
+
+
+def peers(batches: dict[str, Any]) -> bytes:
+    """Draw the median time of each peer, side by side for each batch size.
+
+    Args:
+        batches: Figures by batch size and peer, as `benchmarks.peers.compare_peers` returns them.
+    """
+    with plot(8, 3, len(batches), share_y=True) as (figure, columns):
+        for axes, (size, rows) in zip(columns, batches.items(), strict=True):
+            names = list(rows)[::-1]
+            values = [rows[name]["p50"] for name in names]
+            axes.barh(names, values, color=[RED if n == "edge-adder" else BLUE for n in names])
+            for row, value in enumerate(values):
+                axes.text(value, row, f" {value:,.0f}", va="center", fontsize=9)
+            axes.set(xlabel="µs, median", title=f"batch {size}")
+            axes.grid(visible=False, axis="y")
+            axes.margins(x=0.2)
+            axes.locator_params(axis="x", nbins=4)
+            use_plain_numbers(axes.xaxis)
+        return png(figure)
+
+
+def networks(facts: Sequence[NetworkFacts], p50: Mapping[str, float]) -> bytes:
+    """Draw test error against latency: a dot for the digit, a ring for the sum.
+
+    Args:
+        facts: The networks to show.
+        p50: Median latency in microseconds by network; ``identity`` is the identity graph's.
+    """
+    with plot(8, 4.8) as (figure, (axes,)):
+        for each in facts:
+            x = p50[each.name]
+            digit, total = (100 * (1 - (value or 0)) for value in (each.digit, each.sum))
+            colour = RED if each.name == DEFAULT else BLUE
+            axes.plot([x, x], [digit, total], color=colour, linewidth=1, alpha=0.5)
+            axes.plot(x, total, "o", color=colour, markersize=9, fillstyle="none")
+            axes.plot(x, digit, "o", color=colour, markersize=5)
+            axes.annotate(
+                each.name, (x, total), (8, 0), textcoords="offset points", va="center_baseline"
+            )
+        axes.axvline(p50["identity"], color=GREY, linestyle=":", label="identity graph")
+        axes.plot([], [], "o", color=GREY, markersize=5, label="digit")
+        axes.plot([], [], "o", color=GREY, markersize=9, fillstyle="none", label="sum")
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlabel="median latency of one image on one thread, µs",
+            ylabel="wrong answers, % of 100,000 test pairs",
+            title="Error against latency (lower left is better)",
         )
-    axes.axvline(p50["identity"], color="tab:grey", linestyle=":", label="identity graph")
-    axes.plot([], [], "o", color="tab:grey", markersize=5, label="digit")
-    axes.plot([], [], "o", color="tab:grey", markersize=9, fillstyle="none", label="sum")
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlabel="p50 of one image, one thread, µs",
-        ylabel="wrong answers, % of 100,000 test pairs",
-        title="Error against latency: lower left is better",
-    )
-    ticks = [0.3, 0.5, 1, 2, 3, 5, 10, 20]
-    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_yticks([], minor=True)
-    axes.grid(alpha=0.3)
-    axes.margins(0.12)
-    axes.legend()
-    return png(figure)
+        axes.margins(0.12)
+        axes.set_xlim(right=3 * max(p50.values()))  # room for the last label
+        use_plain_numbers(axes.xaxis)
+        use_plain_numbers(axes.yaxis)
+        axes.legend()
+        return png(figure)
 
 
-def png(figure: Figure) -> bytes:
-    """A figure as a PNG file's content, the same for the same figure."""
-    FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
-    return buffer.getvalue()
+def coverage(points: Sequence[Coverage]) -> bytes:
+    """Draw the accuracy of the answers against how many are left at each minimum probability."""
+    kept = [each for each in points if each.correct is not None]
+    with plot(7, 4) as (figure, (axes,)):
+        answered = [100 * each.answered for each in kept]
+        correct = [100 * (each.correct or 0) for each in kept]
+        axes.plot(answered, correct, marker="o")
+        for x, y, each in zip(answered, correct, kept, strict=True):
+            axes.annotate(f"{each.min_probability:g}", (x, y), (6, 3), textcoords="offset points")
+        axes.set(
+            xlabel="answered, % of the test pairs",
+            ylabel="correct, % of the answered pairs",
+            title="Answers at each --min-probability",
+        )
+        axes.margins(0.1)
+        return png(figure)

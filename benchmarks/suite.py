@@ -1,4 +1,4 @@
-"""Everything that is measured, in one folder: python -m benchmarks, or edge-adder bench --suite."""
+"""All measurements in one folder: python -m benchmarks, or edge-adder bench --suite."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import files, graph, parity_matrix, peers, plots, scenarios, startup
-from benchmarks.report import readme_block, render, renew_block
-from benchmarks.search import time as untrained
+from benchmarks.markdown import replace_block
+from benchmarks.report import performance_block, render
 from edge_adder import EdgeAdder
 from edge_adder.bench.run import FULL, QUICK, bench
-from edge_adder.bench.timing import Times
 from edge_adder.contract import IMAGE
 from edge_adder.errors import InputError
 from edge_adder.evaluation.datasets import cached_mnist, find_data_dir
@@ -29,11 +28,16 @@ from export import checkpoint as checkpoints
 from export.data import load_mnist
 
 RESULTS_MD = Path(__file__).parent / "RESULTS.md"
-"""The committed report; its pictures and results lie in ``results`` beside it."""
+"""The committed report; its plots and results are in ``results`` beside it."""
+
+DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
+"""The page with the block ``bounds``."""
+
+RESULTS_FILE, REPORT_FILE = "results.json", "report.md"
 
 VERSIONS = ("torch", "onnx", "onnxruntime", "openvino", "mlcommons-loadgen", "numpy", "pillow")
 
-README = Path(__file__).parent.parent / "README.md"
+Parts = dict[str, Callable[[], Any]]
 
 
 def run_suite(
@@ -46,76 +50,87 @@ def run_suite(
     """Measure the bundled model in every way and write results, report and plots.
 
     Args:
-        out: A folder; gets ``results.json``, ``report.md`` and the plots.
-        quick: Fewer calls everywhere, a part of the test images.
+        out: Folder for ``results.json``, ``report.md`` and the plots.
+        quick: Make fewer calls, and use a part of the test images.
         data_dir: Folder with ``MNIST/raw``; where neither it nor `EDGE_ADDER_DATA` nor the cache
-            has it, the parity matrix runs on the stored drawn digits.
+            has it, the parity matrix runs on the stored synthetic digits.
         progress: Is called with a line for each part.
 
     Returns:
-        What stands in ``results.json``, which is written after each part: ``date``, ``versions``,
-        ``seconds`` that each part took, ``images``, what they are; ``bench`` as docs/bench.md
-        describes it; ``networks`` as `benchmarks.search.time.time_adders` returns it; ``files``,
-        ``startup``, ``peers``, ``graph``, ``scenarios`` and ``parity_matrix`` as the modules of
-        these names return them; ``passed``, whether parity holds everywhere.
+        The content of ``results.json``, which is written after each part: ``date``; ``quick``;
+        ``images``, what the images are; ``versions``; ``seconds`` that each part took; ``bench`` as
+        docs/bench.md describes it; ``files``, ``startup``, ``peers``, ``graph``, ``scenarios`` and
+        ``parity_matrix`` as the modules of these names return them; ``passed``, whether parity
+        holds everywhere.
 
     Raises:
-        InputError: The bundled model is not that of the committed checkpoint.
+        InputError: The bundled model was not exported from the committed checkpoint.
         FileAccessError: `out` cannot be written.
     """
     make_folder(out)
-    adder = EdgeAdder()
-    loaded = checkpoints.load(checkpoints.committed(adder.provenance["network"]))
-    if loaded.sha256 != adder.provenance["weights_sha256"]:
-        raise InputError("the bundled model is not of the committed checkpoint: export it again")
-    network = loaded.build()
-    images, what = _images(data_dir)
-    times: dict[str, Times] = {}
-    config = QUICK if quick else FULL
-    some = images[:: max(1, len(images) // 20)] if quick else images
-    parts: dict[str, Callable[[], Any]] = {
-        "bench": lambda: bench(adder, config=config, on_times=times.update).to_dict(),
-        "files": lambda: files.measure(adder, images, 500 if quick else 10_000, 3 if quick else 5),
-        "startup": lambda: startup.measure(3 if quick else 20),
-        "peers": lambda: peers.compare_peers(adder, network, 300 if quick else 10_000),
-        "networks": lambda: untrained.time_adders(untrained.registered(), 200 if quick else 3_000),
-        "graph": lambda: graph.measure(adder, network, 300 if quick else 3_000),
-        "scenarios": lambda: scenarios.run_scenarios(adder, 0.3 if quick else 5.0),
-        "parity_matrix": lambda: parity_matrix.run_matrix(
-            adder.model_bytes, network, some, out / "parity", progress=progress
-        ),
-    }
+    images, description = _load_images(data_dir)
     results: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
         "quick": quick,
-        "images": what,
+        "images": description,
         "versions": {name: _version(name) for name in VERSIONS},
         "seconds": {},
     }
-    for name, measure in parts.items():
+    for name, measure in _parts(images, out / "parity", quick, progress).items():
         progress(name.replace("_", " "))
         began = time.monotonic()
         results[name] = measure()
         results["seconds"][name] = round(time.monotonic() - began)
-        write_atomically(out / "results.json", (json.dumps(results, indent=2) + "\n").encode())
-    device_passed = results["bench"]["parity"]["passed"]
-    results["passed"] = device_passed and parity_matrix.passed(results["parity_matrix"])
-    write_atomically(out / "results.json", (json.dumps(results, indent=2) + "\n").encode())
-    for name, picture in plots.suite(results, times).items():
+        _write(out, results)
+    parity = results["bench"]["parity"]["passed"]
+    results["passed"] = parity and parity_matrix.passed(results["parity_matrix"])
+    _write(out, results)
+    for name, picture in plots.suite(results).items():
         write_atomically(out / name, picture)
-    write_atomically(out / "report.md", render(results).encode())
+    write_atomically(out / REPORT_FILE, render(results).encode())
     return results
 
 
 def publish(out: Path) -> None:
-    """Make the report in `out` the committed one, and the README's bounds its own."""
+    """Commit the results in `out`: RESULTS.md with its plots, and docs/performance.md's block."""
     folder = RESULTS_MD.with_name("results")
     make_folder(folder)
-    for name in (*plots.NAMES, "results.json"):
+    for name in (*plots.SUITE, RESULTS_FILE):
         write_atomically(folder / name, (out / name).read_bytes())
-    results = json.loads((out / "results.json").read_text())
+    results = json.loads((out / RESULTS_FILE).read_text())
     write_atomically(RESULTS_MD, render(results, pictures="results/").encode())
-    renew_block(README, "bounds", readme_block(results))
+    replace_block(DOCUMENT, "bounds", performance_block(results))
+
+
+def _parts(
+    images: NDArray[np.uint8], shards: Path, quick: bool, progress: Callable[[str], object]
+) -> Parts:
+    """Return what is measured, by its name in the results.
+
+    Raises:
+        InputError: The bundled model was not exported from the committed checkpoint.
+    """
+    adder = EdgeAdder()
+    loaded = checkpoints.load(checkpoints.committed(adder.provenance["network"]))
+    if loaded.sha256 != adder.provenance["weights_sha256"]:
+        raise InputError("the bundled model is not the committed checkpoint's: export it again")
+    network = loaded.build()
+    some = images[:: max(1, len(images) // 20)] if quick else images
+    return {
+        "bench": lambda: bench(adder, config=QUICK if quick else FULL).to_dict(),
+        "files": lambda: files.measure(adder, images, 500 if quick else 10_000, 3 if quick else 5),
+        "startup": lambda: startup.measure(3 if quick else 20),
+        "peers": lambda: peers.compare_peers(adder, network, 300 if quick else 10_000),
+        "graph": lambda: graph.measure(adder, network, 300 if quick else 3_000),
+        "scenarios": lambda: scenarios.run_scenarios(adder, 0.3 if quick else 5.0),
+        "parity_matrix": lambda: parity_matrix.run_matrix(
+            adder.model_bytes, network, some, shards, progress=progress
+        ),
+    }
+
+
+def _write(out: Path, results: dict[str, Any]) -> None:
+    write_atomically(out / RESULTS_FILE, (json.dumps(results, indent=2) + "\n").encode())
 
 
 def _version(name: str) -> str | None:
@@ -124,9 +139,9 @@ def _version(name: str) -> str | None:
     return None
 
 
-def _images(data_dir: Path | None) -> tuple[NDArray[np.uint8], str]:
-    """What files and parity matrix run on, and what it is."""
+def _load_images(data_dir: Path | None) -> tuple[NDArray[np.uint8], str]:
+    """Return images, uint8 (count, 1, 28, 28), and what they are."""
     folder = find_data_dir(data_dir) or cached_mnist()
     if folder is not None:
         return load_mnist(folder, train=False).images.numpy(), "test images"
-    return bundled_vectors()[IMAGE.name], "drawn digits"
+    return bundled_vectors()[IMAGE.name], "synthetic digits"

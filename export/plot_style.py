@@ -6,6 +6,7 @@ import io
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of a read-only home folder
 
@@ -19,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator  # noqa: E4
 BLUE, ORANGE, GREEN, RED = "tab:blue", "tab:orange", "tab:green", "tab:red"
 PURPLE, GREY, LIGHT_GREY = "tab:purple", "tab:grey", "lightgrey"
 
-STYLE = {
+STYLE: dict[Any, Any] = {  # matplotlib types each name by itself
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 10,
     "axes.titlesize": 11,

@@ -21,7 +21,7 @@ from edge_adder.contract import DIGITS
 from edge_adder.evaluation.figures import contact_sheet
 from edge_adder.evaluation.report import percent
 from edge_adder.files import write_atomically
-from edge_adder.preprocessing.normalize import bounding_box
+from edge_adder.preprocessing.morphology import bounding_box
 from edge_adder.preprocessing.prepare import Box
 
 COUNT = 20

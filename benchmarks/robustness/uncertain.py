@@ -22,7 +22,7 @@ from edge_adder.evaluation import datasets
 from edge_adder.evaluation.figures import contact_sheet
 from edge_adder.evaluation.report import percent
 from edge_adder.files import write_atomically
-from edge_adder.prediction import MIN_CONFIDENCE
+from edge_adder.limits import MIN_CONFIDENCE
 
 COUNT = 200
 """Default number of pictures of each kind."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from benchmarks.report import spread, table
+from benchmarks.markdown import mean_and_deviation, table
 from benchmarks.search import record as records
 from benchmarks.search.train import COPIES, PERTURBED_FILE, RUN_PREFIX
 from edge_adder.errors import InputError
@@ -163,8 +163,8 @@ def _groups_table(groups: list[Group]) -> str:
             f"`{each.line}`",
             ", ".join(f"{name} {json.dumps(value)}" for name, value in each.settings.items()),
             ", ".join(str(seed) for seed in sorted(each.seeds)),
-            spread(each.digits),
-            spread([row["digit"] for row in each.perturbed]),
+            mean_and_deviation(each.digits),
+            mean_and_deviation([row["digit"] for row in each.perturbed]),
             f"{statistics.mean(row['nats'] for row in each.perturbed):.4f}"
             if each.perturbed
             else "",
