@@ -51,26 +51,17 @@ def test_buffers_give_the_answers_of_the_session(
             assert np.array_equal(got, wanted)
 
 
-def test_buffers_are_made_once_for_each_batch_size(
+def test_buffers_are_made_once_for_each_of_the_latest_batch_sizes(
     bound: BoundRun, values: CountingValues, vectors: dict[str, np.ndarray]
 ) -> None:
-    for start in range(10):
-        bound(NAMES, feeds(vectors, start, 1))
-        bound(NAMES, feeds(vectors, start, 2))
-    assert values.made == 2 * 4
-
-
-def test_only_the_latest_batch_sizes_keep_theirs(
-    bound: BoundRun, values: CountingValues, vectors: dict[str, np.ndarray]
-) -> None:
-    for count in range(1, MAX_BUFFERS + 2):
-        bound(NAMES, feeds(vectors, 0, 2))
-        bound(NAMES, feeds(vectors, 0, count))
-    made = values.made
-    bound(NAMES, feeds(vectors, 0, 2))
-    assert values.made == made
+    for count in (*range(1, MAX_BUFFERS + 1), 1, MAX_BUFFERS):
+        bound(NAMES, feeds(vectors, count, count))
+    assert values.made == 4 * MAX_BUFFERS
+    bound(NAMES, feeds(vectors, 0, MAX_BUFFERS + 1))  # takes the place of 2, the longest unused
     bound(NAMES, feeds(vectors, 0, 1))
-    assert values.made == made + 4
+    assert values.made == 4 * (MAX_BUFFERS + 1)
+    bound(NAMES, feeds(vectors, 0, 2))
+    assert values.made == 4 * (MAX_BUFFERS + 2)
 
 
 def test_answers_are_the_callers_own(bound: BoundRun, vectors: dict[str, np.ndarray]) -> None:

@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -91,19 +92,15 @@ class TestRead:
             read_file("none", limit=9, name="my file")
 
 
-def test_a_new_file_holds_the_data_and_nothing_is_beside_it(tmp_path: Path) -> None:
-    write_atomically(tmp_path / "file", b"new")
-    assert (tmp_path / "file").read_bytes() == b"new"
-    assert names(tmp_path) == {"file"}
-
-
-def test_permissions_follow_the_umask(tmp_path: Path) -> None:
+def test_a_new_file_has_the_permissions_of_the_umask_and_nothing_beside_it(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        write_atomically(tmp_path / "file", b"")
+        write_atomically(tmp_path / "file", b"new")
     finally:
         os.umask(before)
+    assert (tmp_path / "file").read_bytes() == b"new"
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+    assert names(tmp_path) == {"file"}
 
 
 def test_the_old_file_survives_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,22 +125,23 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
     assert (tmp_path / "real").read_bytes() == b"new"
 
 
-def test_devices_and_folders_are_not_replaced(tmp_path: Path) -> None:
-    for target in (Path(os.devnull), tmp_path):
-        with pytest.raises(FileAccessError, match="not a regular file"):
-            write_atomically(target, b"data")
-    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
-
-
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileAccessError, match="No such file or directory"):
-        write_atomically(tmp_path / "no" / "file", b"data")
-
-
-def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(FileAccessError, match="cannot make folder"):
-        make_folder(tmp_path / "file" / "folder")
+@pytest.mark.parametrize(
+    ("write", "name", "message"),
+    [
+        (write_atomically, os.devnull, "cannot write /dev/null: it is not a regular file"),
+        (write_atomically, ".", "it is not a regular file"),
+        (write_atomically, "no/file", "No such file or directory"),
+        (write_atomically, "file/file", "Not a directory"),
+        (lambda path, _: make_folder(path), "file/folder", "cannot make folder .*file/folder: "),
+    ],
+)
+def test_what_cannot_be_written_is_named(
+    tmp_path: Path, write: Callable[[Path, bytes], None], name: str, message: str
+) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    with pytest.raises(FileAccessError, match=message):
+        write(tmp_path / name, b"new")
+    assert (tmp_path / "file").read_bytes() == b"old"
 
 
 def test_all_files_are_on_disk_before_the_first_is_renamed_and_their_folder_is_synced(
@@ -167,22 +165,16 @@ def test_one_that_cannot_be_written_keeps_all_old_ones(tmp_path: Path) -> None:
 
 
 class TestStaleTemporaries:
-    def test_the_next_write_removes_what_a_killed_one_left(self, tmp_path: Path) -> None:
-        for name in (".file.01234567.tmp", ".file.89abcdef.tmp"):
-            (tmp_path / name).write_bytes(b"half")
-        write_atomically(tmp_path / "file", b"new")
-        assert names(tmp_path) == {"file"}
-
-    def test_files_of_others_stay(self, tmp_path: Path) -> None:
+    def test_the_next_write_removes_them_and_nothing_else(self, tmp_path: Path) -> None:
+        stale = {".file.01234567.tmp", ".file.89abcdef.tmp"}
         others = {".other.01234567.tmp", ".file.0123456.tmp", ".file.0123456x.tmp", "file.tmp"}
         others |= {".filex01234567.tmp", "a.file.01234567.tmp", ".file.01234567.tmp.gz"}
-        for name in others:
+        for name in stale | others:
             (tmp_path / name).write_bytes(b"half")
         (tmp_path / ".file.aaaaaaaa.tmp").mkdir()
         (tmp_path / ".file.bbbbbbbb.tmp").symlink_to("file.tmp")
         write_atomically(tmp_path / "file", b"new")
-        strange = {".file.aaaaaaaa.tmp", ".file.bbbbbbbb.tmp"}
-        assert names(tmp_path) == others | strange | {"file"}
+        assert names(tmp_path) == others | {".file.aaaaaaaa.tmp", ".file.bbbbbbbb.tmp", "file"}
 
     def test_what_a_live_process_writes_stays(self, tmp_path: Path) -> None:
         with (tmp_path / ".file.01234567.tmp").open("wb") as alive:

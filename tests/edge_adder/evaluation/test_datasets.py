@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,6 +18,8 @@ from edge_adder.evaluation.datasets import DATA_VARIABLE, SUFFIXES, cache_dir, l
 from edge_adder.preprocessing.decode import FORMATS
 
 from .idx import write_labels, write_pair
+
+IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 
 
 def write_images(folder: Path, name: str = "t10k", *, count: int = 5, side: int = 28) -> np.ndarray:
@@ -37,30 +40,32 @@ def labels_by_name(folder: Path) -> dict[str, int]:
     return dict(zip(found.names, found.labels.tolist(), strict=True))
 
 
+def cut(path: Path, size: int, *, packed: bool = False) -> None:
+    data = path.read_bytes()
+    path.unlink()
+    if packed:
+        path, data = path.with_name(f"{path.name}.gz"), gzip.compress(data)
+    path.write_bytes(data[:size])
+
+
 class TestIdx:
     @pytest.mark.parametrize("place", ["", "raw", "MNIST/raw"])
-    def test_it_is_found_in_each_place(self, tmp_path: Path, place: str) -> None:
-        images = write_images(tmp_path / place)
+    @pytest.mark.parametrize("side", [20, 28])  # another size is prepared later
+    def test_it_is_found_in_each_place(self, tmp_path: Path, place: str, side: int) -> None:
+        images = write_images(tmp_path / place, side=side)
         found = load(tmp_path)
         assert len(found) == 5
         assert found.labels.tolist() == [0, 1, 2, 3, 4]
         assert found.labels.dtype == np.int64
         assert np.array_equal(np.stack(found.images), images)
-        assert all(image.shape == (28, 28) for image in found.images)
-        assert found.names[3] == "t10k-images-idx3-ubyte[3]"
-        assert found.source == tmp_path / place / "t10k-images-idx3-ubyte"
+        assert found.names[3] == f"{IMAGES}[3]"
+        assert found.source == tmp_path / place / IMAGES
 
     def test_test_images_come_before_training_images(self, tmp_path: Path) -> None:
         write_images(tmp_path, "train", count=9)
         assert len(load(tmp_path)) == 9  # the only pair
         write_images(tmp_path, "emnist-test", count=3)
         assert len(load(tmp_path)) == 3
-
-    def test_several_pairs_are_ambiguous(self, tmp_path: Path) -> None:
-        for name in ("a", "b"):
-            write_images(tmp_path, name)
-        with pytest.raises(InputError, match=r"several files of images .*a-images.*b-images"):
-            load(tmp_path)
 
     @pytest.mark.parametrize("keep_plain", [False, True])
     def test_gzipped(self, tmp_path: Path, keep_plain: bool) -> None:
@@ -77,49 +82,26 @@ class TestIdx:
             path.rename(path.with_name(path.name.replace("s-idx", "s.idx")))
         assert len(load(tmp_path)) == 5
 
-    def test_images_of_another_size_are_prepared_later(self, tmp_path: Path) -> None:
-        write_images(tmp_path, side=20)
-        assert all(image.shape == (20, 20) for image in load(tmp_path).images)
-
-    def test_missing_labels_are_named(self, tmp_path: Path) -> None:
-        write_images(tmp_path)
-        (tmp_path / "t10k-labels-idx1-ubyte").unlink()
-        with pytest.raises(InputError, match="expected t10k-labels-idx1-ubyte beside it"):
-            load(tmp_path)
-
-    @pytest.mark.parametrize("keep", [0, 3, 15, 100])
-    def test_a_cut_file_is_damaged(self, tmp_path: Path, keep: int) -> None:
-        write_images(tmp_path)
-        path = tmp_path / "t10k-images-idx3-ubyte"
-        path.write_bytes(path.read_bytes()[:keep])
-        with pytest.raises(InputError, match=r"is not an IDX file|is damaged: "):
-            load(tmp_path)
-
-    def test_a_cut_gzip_file_is_damaged(self, tmp_path: Path) -> None:
-        write_images(tmp_path)
-        path = tmp_path / "t10k-images-idx3-ubyte"
-        packed = gzip.compress(path.read_bytes())
-        path.with_name(f"{path.name}.gz").write_bytes(packed[: len(packed) // 2])
-        path.unlink()
-        with pytest.raises(InputError, match="is not a complete gzip file"):
-            load(tmp_path)
-
     @pytest.mark.parametrize(
-        ("labels", "message"),
+        ("damage", "message"),
         [
-            ([0] * 4, "has 5 images, t10k-labels-idx1-ubyte 4 labels"),
-            ([0, 1, 2, 3, 26], "has label 26, expected 0 to 9"),
+            (lambda folder: write_images(folder, "test"), "several files of images .*t10k.*test-"),
+            (lambda folder: (folder / LABELS).unlink(), f"expected {LABELS} beside it"),
+            (lambda folder: cut(folder / IMAGES, 0), "is not an IDX file"),
+            (lambda folder: cut(folder / IMAGES, 15), "is not an IDX file"),
+            (lambda folder: cut(folder / IMAGES, 100), "is damaged: 84 bytes of data, expected 5 "),
+            (lambda folder: cut(folder / IMAGES, 99, packed=True), "is not a complete gzip file"),
+            (lambda folder: write_labels(folder, np.zeros(4)), f"has 5 images, {LABELS} 4 labels"),
+            (lambda folder: write_labels(folder, np.full(5, 26)), "has label 26, expected 0 to 9"),
+            (lambda folder: write_images(folder, count=0), "has no images"),
         ],
     )
-    def test_labels_that_do_not_fit(self, tmp_path: Path, labels: list[int], message: str) -> None:
+    def test_what_does_not_fit_is_refused(
+        self, tmp_path: Path, damage: Callable[[Path], object], message: str
+    ) -> None:
         write_images(tmp_path)
-        write_labels(tmp_path, np.array(labels))
+        damage(tmp_path)
         with pytest.raises(InputError, match=message):
-            load(tmp_path)
-
-    def test_no_images(self, tmp_path: Path) -> None:
-        write_images(tmp_path, count=0)
-        with pytest.raises(InputError, match="has no images"):
             load(tmp_path)
 
 
@@ -153,12 +135,8 @@ class TestPictures:
         write_pictures(tmp_path, "images/1.png", "2.png", "images/3.png")
         rows = "1,photo,images/1.png\n2,,2.png\n6,scan,3.png\n4,,nowhere.png\n"
         (tmp_path / "labels.csv").write_text(f"\ufefflabel,kind,file\n{rows}")
-        assert labels_by_name(tmp_path) == {
-            "images/1.png": 1,
-            "2.png": 2,
-            "3.png": 6,
-            "nowhere.png": 4,
-        }
+        names = ("images/1.png", "2.png", "3.png", "nowhere.png")
+        assert labels_by_name(tmp_path) == dict(zip(names, (1, 2, 6, 4), strict=True))
         assert [path.exists() for path in load(tmp_path).images] == [True, True, True, False]
 
     @pytest.mark.parametrize(
@@ -178,6 +156,11 @@ class TestPictures:
         with pytest.raises(InputError, match=message):
             load(tmp_path)
 
+    def test_every_format_that_can_be_read_has_its_suffixes(self) -> None:
+        Image.init()
+        kinds = Image.registered_extensions()
+        assert {kinds[suffix] for suffix in SUFFIXES} == set(FORMATS)
+
 
 class TestWhere:
     def test_by_variable(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,20 +170,17 @@ class TestWhere:
         assert len(load()) == 5
         assert len(load(tmp_path / "b")) == 2
 
-    def test_the_cache_only_where_it_holds_mnist(
+    def test_the_cache_only_if_it_holds_mnist(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv(DATA_VARIABLE, raising=False)
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
         with pytest.raises(InputError, match="no images: name a folder with --data-dir or EDGE"):
             load()
+        assert cache_dir() == tmp_path / "edge-adder"
         for name in ("train", "t10k"):
-            write_images(tmp_path / "edge-adder" / "MNIST" / "raw", name)
+            write_images(cache_dir() / "MNIST" / "raw", name)
         assert len(load()) == 5
-
-    def test_downloads_go_to_the_users_cache(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-        assert cache_dir() == Path("/somewhere/edge-adder")
         monkeypatch.delenv("XDG_CACHE_HOME")
         assert cache_dir() == Path.home() / ".cache" / "edge-adder"
 
@@ -210,31 +190,25 @@ class TestWhere:
         with pytest.raises(InputError, match=r"no folder .*nowhere: expected MNIST's"):
             load(tmp_path / "nowhere")
 
-    def test_a_file_that_cannot_be_read(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("module", "name", "message"),
+        [
+            (files, "open", f"{IMAGES}: cannot be read: Permission denied"),
+            (os, "scandir", "cannot read .*: Permission denied"),
+        ],
+    )
+    def test_a_file_or_a_folder_that_cannot_be_read(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        module: object,
+        name: str,
+        message: str,
     ) -> None:
-        write_images(tmp_path)
-
         def refuse(*_: object, **__: object) -> NoReturn:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(files, "open", refuse, raising=False)
-        with pytest.raises(FileAccessError, match=r"t10k-images.*cannot be read: Permission den"):
+        write_images(tmp_path)
+        monkeypatch.setattr(module, name, refuse, raising=False)
+        with pytest.raises(FileAccessError, match=message):
             load(tmp_path)
-
-    def test_a_folder_that_cannot_be_read(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def refuse(path: object) -> NoReturn:
-            raise PermissionError(13, "Permission denied", str(path))
-
-        monkeypatch.setattr(os, "scandir", refuse)
-        with pytest.raises(FileAccessError, match=f"cannot read {tmp_path}: Permission denied"):
-            load(tmp_path)
-
-
-def test_every_format_that_is_opened_has_its_suffixes() -> None:
-    Image.init()
-    known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
-    assert known >= SUFFIXES
-    assert {Image.registered_extensions()[suffix] for suffix in SUFFIXES} == set(FORMATS)
