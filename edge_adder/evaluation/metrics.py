@@ -108,8 +108,8 @@ class Evaluation:
         model_sha256: SHA-256 of the model file, in hexadecimal.
         provider: The execution provider, ``requested`` and ``active``.
         data: Path of the images.
-        images: Number of images; each is asked with all ten numbers.
-        pairs: Ten times as many.
+        images: Number of images.
+        pairs: Number of pairs: each image with all ten numbers.
         digit: Fraction of pairs with the correct digit.
         sum: Fraction of pairs with the correct sum.
         agreement: Fraction of the answers whose sum is the answered digit + number.

@@ -1,16 +1,16 @@
-"""Fields of a protobuf file, to build and to change models where the package onnx is not."""
+"""Fields of a protobuf file, to build and change models without the package onnx."""
 
 from __future__ import annotations
 
 
 def varint(value: int) -> bytes:
-    """A number of variable length."""
+    """Encode a number of variable length."""
     low, rest = value & 0x7F, value >> 7
     return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
 
 
 def field(number: int, value: int | str | bytes) -> bytes:
-    """A field: a number, or bytes with their length, such as those of the message in it."""
+    """Encode a field: a number, or text or bytes (such as a nested message) with their length."""
     if isinstance(value, int):
         return varint(number << 3) + varint(value)
     content = value.encode() if isinstance(value, str) else value
