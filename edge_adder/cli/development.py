@@ -1,0 +1,30 @@
+"""The development tools, which are in a checkout and not in the wheel."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from edge_adder.errors import InputError, one_line
+
+
+def load_tools(command: str, module: str, extra: str = "export") -> Any:
+    """Import a module of the development tools.
+
+    Args:
+        command: The command that needs it, for the message.
+        module: Name of the module, such as ``export.commands``.
+        extra: The extra of pyproject.toml that has its packages.
+
+    Raises:
+        InputError: It is missing or does not load; the message says what to install.
+    """
+    remedy = f"run `pip install -e '.[{extra}]'` in a checkout of edge-adder"
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        name = error.name
+        raise InputError(f"{command} needs {name}, which is not installed: {remedy}") from error
+    except (ImportError, OSError, RuntimeError) as error:  # PyTorch and its libraries do not match
+        reason = one_line(error)
+        raise InputError(f"{command} cannot load its packages ({reason}): {remedy}") from error

@@ -1,0 +1,79 @@
+"""`edge-adder evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_adder.cli.development import load_tools
+from edge_adder.cli.options import (
+    JsonOption,
+    ModelOption,
+    ProviderOption,
+    Sha256Option,
+    ThreadsOption,
+)
+from edge_adder.cli.output import print_json, progress_bar, say
+from edge_adder.errors import ExitCode, InputError
+
+EXAMPLE = "edge-adder evaluate --model model.onnx --data-dir my-digits"
+
+NetworkOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Evaluate this network's committed checkpoint instead."),
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder with MNIST's IDX files, or with pictures sorted or named by digit (default: "
+        "EDGE_ADDER_DATA, or the MNIST that a training downloaded).",
+    ),
+]
+OutOption = Annotated[
+    Path,
+    typer.Option(metavar="DIR", help="Folder for pictures of the confusion and the wrong answers."),
+]
+
+
+def evaluate(
+    model: ModelOption = None,
+    network: NetworkOption = None,
+    data_dir: DataDirOption = None,
+    provider: ProviderOption = "cpu",
+    threads: ThreadsOption = 1,
+    sha256: Sha256Option = None,
+    out: OutOption = Path("evaluation"),
+    as_json: JsonOption = False,
+) -> int:
+    """Measure accuracy and calibration on labelled pictures.
+
+    The model answers each picture with all ten numbers. Exits with 6 if some pictures could not be
+    read; they count as wrong.
+    """
+    if model is not None and network is not None:
+        raise InputError("expected --model or --network, got both")
+
+    from edge_adder.evaluation import datasets
+    from edge_adder.evaluation import evaluate as evaluation
+    from edge_adder.evaluation.report import report
+    from edge_adder.predictor import EdgeAdder
+
+    pictures = datasets.load(data_dir)
+    chosen: Path | bytes | None = model
+    if network is not None:
+        chosen = load_tools("evaluate --network", "export.commands").committed_onnx(network)
+    adder = EdgeAdder(chosen, provider=provider, threads=threads, sha256=sha256)  # type: ignore[arg-type]
+    with progress_bar(len(pictures), "images") as progress:
+        result = evaluation.evaluate(adder, pictures, out=out, progress=progress)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        print(report(result))
+    for failure in result.unreadable:
+        say(f"error: {failure['image']}: {failure['error']}")
+    for file in (evaluation.CONFUSION_FILE, evaluation.WRONG_FILE):
+        say(f"written: {out / file}")
+    return ExitCode.ATTENTION if result.unreadable else ExitCode.DONE

@@ -1,0 +1,54 @@
+"""`edge-adder export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_adder.cli.development import load_tools
+from edge_adder.cli.options import MnistOption
+
+EXAMPLE = "edge-adder export --checkpoint runs/edge/checkpoint.safetensors"
+
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Checkpoint to export (default: the network's committed one)."
+    ),
+]
+NetworkOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="One of `edge-adder networks` (default: the checkpoint's, or the bundled model's).",
+    ),
+]
+OutOption = Annotated[Path, typer.Option(metavar="FILE", help="File to write.")]
+OpsetOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="ONNX operator set (default: the bundled model's)."),
+]
+BatchOption = Annotated[
+    str, typer.Option(metavar="dynamic|N", help="Batch size that the file takes: any, or only N.")
+]
+
+
+def export(
+    checkpoint: CheckpointOption = None,
+    network: NetworkOption = None,
+    out: OutOption = Path("model.onnx"),
+    opset: OpsetOption = None,
+    batch: BatchOption = "dynamic",
+    data_dir: MnistOption = None,
+) -> None:
+    """Write a checkpoint as an ONNX file, if it gives the same answers as PyTorch.
+
+    The file is compared with PyTorch before it appears under its name. If they differ, the exit
+    code is 3 and an existing file stays as it was. Synthetic digits with PyTorch's answers are
+    stored beside it, as NAME.parity.npz.
+    """
+    commands = load_tools("export", "export.commands")
+    options = {"opset": opset, "batch": batch, "data_dir": data_dir}
+    print(commands.export(checkpoint, network, out, **options))

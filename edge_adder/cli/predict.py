@@ -1,0 +1,311 @@
+"""`edge-adder predict`."""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from edge_adder.cli.options import (
+    ModelOption,
+    ProviderOption,
+    Sha256Option,
+    SpinningOption,
+    ThreadsOption,
+)
+from edge_adder.cli.output import print_json, printable, say
+from edge_adder.contract import DIGITS
+from edge_adder.errors import EdgeAdderError, ExitCode, InputError
+from edge_adder.limits import MAX_PIXELS, MIN_CONFIDENCE, MOST_PIXELS
+
+if TYPE_CHECKING:
+    from edge_adder.prediction import Prediction
+    from edge_adder.predictor import EdgeAdder
+
+EXAMPLE = "edge-adder predict examples/seven.png examples/five.jpg 5 --top 3"
+
+MAX_MEGAPIXELS, MOST_MEGAPIXELS = MAX_PIXELS // 10**6, MOST_PIXELS // 10**6
+STANDARD_INPUT = "-"
+
+ImagesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="IMAGE... NUMBER",
+        help="Pictures of one digit each, or - for standard input; then the number to add, 0 to "
+        f"{DIGITS - 1}.",
+        show_default=False,
+    ),
+]
+InkOption = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|light|dark", help="Whether the ink is lighter or darker than its background."
+    ),
+]
+MegapixelsOption = Annotated[
+    float,
+    typer.Option(
+        metavar="M", help=f"Size of the largest picture that is decoded, up to {MOST_MEGAPIXELS}."
+    ),
+]
+EachOption = Annotated[
+    bool, typer.Option("--each", help="Read every digit in a picture, in reading order.")
+]
+MinProbabilityOption = Annotated[
+    float, typer.Option(metavar="P", help="An answer below this probability is uncertain.")
+]
+TopOption = Annotated[
+    int, typer.Option(metavar="K", help="Also print the K most probable digits and sums.")
+]
+DistributionsOption = Annotated[
+    bool,
+    typer.Option(
+        "--distributions", help="Add the probability of every digit and every sum to the JSON."
+    ),
+]
+SaveInputOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.png", help="Write the 28x28 image that the network saw."),
+]
+ExplainOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.png", help="Draw how the picture was read, and both outputs."),
+]
+JsonLinesOption = Annotated[
+    bool, typer.Option("--json", help="Print a JSON object for each answer, one per line.")
+]
+
+
+def predict(
+    context: typer.Context,
+    arguments: ImagesArgument = None,
+    model: ModelOption = None,
+    provider: ProviderOption = "cpu",
+    threads: ThreadsOption = 1,
+    spinning: SpinningOption = False,
+    sha256: Sha256Option = None,
+    ink: InkOption = "auto",
+    max_megapixels: MegapixelsOption = MAX_MEGAPIXELS,
+    each: EachOption = False,
+    min_probability: MinProbabilityOption = MIN_CONFIDENCE,
+    top: TopOption = 0,
+    distributions: DistributionsOption = False,
+    save_input: SaveInputOption = None,
+    explain: ExplainOption = None,
+    as_json: JsonLinesOption = False,
+) -> int:
+    """Read the digit in each image and add NUMBER to it.
+
+    Prints `IMAGE: DIGIT + NUMBER = SUM  (PROBABILITY)` for each image, in order, or `IMAGE:
+    uncertain  (DIGIT + NUMBER = SUM with PROBABILITY)` if the digit or the sum is less probable
+    than --min-probability.
+
+    Exits with 6 if some images could not be read or an answer is uncertain, and with 2 or 5
+    if none could be read. A picture of several digits is refused unless --each is given. Of a file
+    with several frames or pages the first is used, and stderr says so.
+    """
+    images, number = _split_arguments(arguments or [])
+    options = _Options(
+        ink=ink,
+        max_megapixels=max_megapixels,
+        each=each,
+        min_probability=min_probability,
+        top=top,
+        distributions=distributions,
+        save_input=save_input,
+        explain=explain,
+        as_json=as_json,
+        debug=bool(context.obj),
+    )
+    options.check(len(images))
+
+    from edge_adder.predictor import EdgeAdder
+
+    adder = EdgeAdder(model, provider=provider, threads=threads, spinning=spinning, sha256=sha256)  # type: ignore[arg-type]
+    if provider == "auto":
+        say(f"provider auto: {adder.provider}")
+    return _print_all(adder, images, number, options)
+
+
+class _Options(NamedTuple):
+    """The options for each image."""
+
+    ink: str
+    max_megapixels: float
+    each: bool
+    min_probability: float
+    top: int
+    distributions: bool
+    save_input: Path | None
+    explain: Path | None
+    as_json: bool
+    debug: bool
+
+    def check(self, images: int) -> None:
+        """Refuse values out of range, and options that exclude each other.
+
+        Args:
+            images: Number of images.
+        """
+        limit, least = self.max_megapixels, self.min_probability
+        if not 0 < limit <= MOST_MEGAPIXELS:  # nor NaN
+            raise InputError(
+                f"--max-megapixels must be above 0 and at most {MOST_MEGAPIXELS}, got {limit}"
+            )
+        if not 0 <= least <= 1:  # nor NaN
+            raise InputError(f"--min-probability must be 0 to 1, got {least}")
+        if not 0 <= self.top <= DIGITS:
+            raise InputError(f"--top must be 0 to {DIGITS}, got {self.top}")
+        for option, file in (("--save-input", self.save_input), ("--explain", self.explain)):
+            if file is not None and images != 1:
+                raise InputError(f"{option} takes one image, got {images}")
+        if self.each and self.writes_files:
+            raise InputError("--each takes neither --save-input nor --explain")
+        if self.distributions and not self.as_json:
+            raise InputError("--distributions needs --json")
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """Keyword arguments of the functions that read a picture."""
+        return {"ink": self.ink, "max_pixels": max(1, round(self.max_megapixels * 10**6))}
+
+    @property
+    def writes_files(self) -> bool:
+        """Whether something is written beside the answer."""
+        return self.save_input is not None or self.explain is not None
+
+
+def _split_arguments(arguments: list[str]) -> tuple[list[str], int]:
+    """Return the images and the number of ``IMAGE... NUMBER``."""
+    if not arguments:
+        raise InputError("expected an image and a number: edge-adder predict IMAGE NUMBER")
+    *images, number = arguments
+    if not re.fullmatch(r"[0-9]", number):
+        raise InputError(describe_wrong_number(number))
+    if not images:
+        raise InputError(f"expected an image before the number: edge-adder predict IMAGE {number}")
+    return images, int(number)
+
+
+def describe_wrong_number(text: str) -> str:
+    """Return the message for a last argument that is not a number from 0 to 9."""
+    return f"number must be an integer from 0 to {DIGITS - 1}, after the images, got {text!r}"
+
+
+def _print_all(adder: EdgeAdder, images: list[str], number: int, options: _Options) -> ExitCode:
+    """Print the answers for all images as they come, and return the command's exit code."""
+    model = {"name": adder.model, "sha256": adder.model_sha256} if options.as_json else {}
+    codes = []
+    for image, answer in zip(images, _answers(adder, images, number, options), strict=True):
+        if isinstance(answer, EdgeAdderError):
+            _print_error(image, answer, options)
+            codes.append(answer.exit_code)
+        else:
+            sure = _print_predictions(image, answer, options, model)
+            codes.append(ExitCode.DONE if sure else ExitCode.ATTENTION)
+    if not {ExitCode.DONE, ExitCode.ATTENTION} & set(codes):  # no image could be read
+        return codes[0]
+    return ExitCode.DONE if set(codes) == {ExitCode.DONE} else ExitCode.ATTENTION
+
+
+def _answers(
+    adder: EdgeAdder, images: list[str], number: int, options: _Options
+) -> Iterator[Sequence[Prediction] | EdgeAdderError]:
+    """Yield the predictions for each image, one unless each digit is read, or its error."""
+    sources = [_standard_input() if image == STANDARD_INPUT else image for image in images]
+    if not options.each and not options.writes_files:
+        many = adder.predict_many(sources, number, **options.reading, on_error="return")
+        for answer in many:
+            yield answer if isinstance(answer, EdgeAdderError) else [answer]
+        return
+    for source in sources:
+        try:
+            if options.each:
+                yield adder.predict_each(source, number, **options.reading)
+            else:
+                yield [_predict_and_write(adder, source, number, options)]
+        except EdgeAdderError as error:
+            yield error
+
+
+def _standard_input() -> Any:
+    if sys.stdin is None:
+        raise InputError("standard input is closed: expected an image on it for -")
+    return sys.stdin.buffer
+
+
+def _predict_and_write(adder: EdgeAdder, source: Any, number: int, options: _Options) -> Prediction:
+    """Prepare an image, predict, and write the files that `options` name."""
+    from edge_adder.explain import explanation
+    from edge_adder.files import write_atomically
+    from edge_adder.preprocessing.decode import encode_png
+    from edge_adder.preprocessing.prepare import inspect
+
+    inspection = inspect(source, **options.reading)
+    image, preparation = inspection.digits[0]
+    prediction = adder.predict_prepared(image, preparation, number)
+    if options.save_input is not None:
+        write_atomically(options.save_input, encode_png(image))
+    if options.explain is not None:
+        write_atomically(options.explain, explanation(inspection, prediction))
+    return prediction
+
+
+def _print_error(image: str, error: EdgeAdderError, options: _Options) -> None:
+    """Say why an image has no answer."""
+    if options.debug:
+        traceback.print_exception(error)
+    say(f"error: {error}")
+    if options.as_json:
+        print_json({"image": image, "error": str(error)})
+
+
+def _print_predictions(
+    image: str, predictions: Sequence[Prediction], options: _Options, model: dict[str, str]
+) -> bool:
+    """Print the predictions for an image, and return whether none is uncertain.
+
+    Args:
+        image: The image as it was named.
+        predictions: One for each digit.
+        options: How they are printed.
+        model: Name and SHA-256 of the model, for JSON.
+    """
+    if predictions[0].preparation.is_multi_frame:
+        say(f"{image}: has several frames or pages, the first was used")
+    for index, prediction in enumerate(predictions, start=1):
+        if options.as_json:
+            place = {"index": index} if options.each else {}
+            print_json({"image": image} | _to_dict(prediction, options) | {"model": model} | place)
+        else:
+            _print_text(f"{image} #{index}" if options.each else image, prediction, options)
+    return all(each.probability >= options.min_probability for each in predictions)
+
+
+def _to_dict(prediction: Prediction, options: _Options) -> dict[str, Any]:
+    """Return the prediction in JSON's types, by the options' meaning of ``uncertain``."""
+    result = prediction.to_dict(distributions=options.distributions)
+    result["uncertain"] = prediction.probability < options.min_probability
+    if options.top:
+        result["top_digits"] = prediction.top_digits(options.top)
+        result["top_sums"] = prediction.top_sums(options.top)
+    return result
+
+
+def _print_text(name: str, prediction: Prediction, options: _Options) -> None:
+    from edge_adder.evaluation.report import percent
+
+    answer = f"{prediction.digit} + {prediction.number} = {prediction.sum}"
+    probability = percent(prediction.probability)
+    if prediction.probability < options.min_probability:
+        print(f"{printable(name)}: uncertain  ({answer} with {probability})")
+    else:
+        print(f"{printable(name)}: {answer}  ({probability})")
+    top = zip(prediction.top_digits(options.top), prediction.top_sums(options.top), strict=True)
+    for (digit, of_digit), (total, of_sum) in top:
+        print(f"    digit {digit} {percent(of_digit):>8}    sum {total:2} {percent(of_sum):>8}")
