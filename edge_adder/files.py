@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -131,7 +130,7 @@ def _target(path: str | Path) -> Path:
 def _temporary_beside(target: Path) -> Iterator[Path]:
     """Create an empty temporary that no other process takes for a stale one; remove it at last."""
     while True:
-        path = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        path = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         if sys.platform == "win32":  # which cannot rename an open file
             os.close(descriptor)
