@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from edge_adder import EdgeAdder
+from edge_adder.cli.main import main
 from edge_adder.evaluation.datasets import MNIST_FILES
 from edge_adder.predictor import BUNDLED_MODEL
 
@@ -49,15 +50,34 @@ def seven() -> np.ndarray:
 
 
 @pytest.fixture
-def edge_adder(tmp_path: Path) -> Run:
+def edge_adder(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Run:
+    """Runs the command line in this process, in an empty folder."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the tests keep their handlers
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def edge_adder_process(tmp_path: Path) -> Run:
     """Runs the command line in a process of its own, in an empty folder."""
 
     def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
         settings: dict[str, object] = {"cwd": tmp_path, "timeout": 300, "text": True}
+        if not {"stdout", "stderr"} & options.keys():
+            settings["capture_output"] = True
         return subprocess.run(
             [sys.executable, "-m", "edge_adder", *map(str, arguments)],
             check=False,
-            capture_output=True,
             **(settings | options),
         )
 
