@@ -1,101 +1,82 @@
-"""Why the network answered what it did: a picture for eyes, and the input in a terminal."""
+"""A picture that shows why an image was answered as it was."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
-from edge_adder.contract import DIGITS, SUMS
+from edge_adder.contract import DIGITS, FULL_INK
 from edge_adder.evaluation.figures import write_text
-from edge_adder.predictor import Prediction
-from edge_adder.preprocessing.decode import MOST_PIXELS, ImageSource, encode_png, read_picture
-from edge_adder.preprocessing.prepare import Preparation
-from edge_adder.preprocessing.segment import segment
+from edge_adder.prediction import Prediction
+from edge_adder.preprocessing.decode import encode_png
+from edge_adder.preprocessing.prepare import Inspection, Preparation
 
-_PANEL, _GAP, _HEAD, _FOOT = 224, 24, 64, 16
-_FAINT, _PAPER = (170, 170, 170), (255, 255, 255)
-_BLUE, _RED, _AROUND = (31, 119, 180), (214, 39, 40), (235, 235, 240)
+_PANEL, _GAP, _HEAD, _FOOT = 224, 24, 64, 40  # in pixels
+_WHITE, _GREY, _AROUND = (255, 255, 255), (170, 170, 170), (235, 235, 240)
+_TEXT, _BLUE, _RED = (110, 110, 110), (31, 119, 180), (214, 39, 40)
 
-_SHADES, _ASCII_SHADES = " ░▒▓█", " .:*#"
+_FAINTEST = 0.35
+"""Minimum strength of the colour of ink, so that faint ink can be seen."""
 
 
-def explanation(source: ImageSource, image: NDArray[np.uint8], prediction: Prediction) -> bytes:
-    """One picture, as PNG: the original with its box, the found ink, the input, both outputs.
+def explanation(inspection: Inspection, prediction: Prediction) -> bytes:
+    """Draw how a picture was prepared and answered.
+
+    From the left: the picture with the box of its digit, the digit's ink, the network's input, the
+    probabilities of all digits and of all sums.
 
     Args:
-        source: What was asked, in any form but an open file.
-        image: uint8 (28, 28); what the network saw of it.
-        prediction: What it answered.
+        inspection: What `edge_adder.preprocessing.prepare.inspect` found in the picture.
+        prediction: The answer for its first digit.
+
+    Returns:
+        Content of a PNG file.
     """
-    told = prediction.preparation
-    pixels = read_picture(source, max_pixels=MOST_PIXELS).pixels
+    image, preparation = inspection.digits[0]
     panels = [
-        ("the picture", _with_box(pixels, told)),
-        ("its ink", _ink(pixels, told)),
+        ("the picture", _with_box(inspection.pixels, preparation)),
+        ("its ink", _ink(inspection)),
         ("what the network saw", Image.fromarray(image).convert("RGB")),
+        (f"digit {prediction.digit}", _bars(np.exp(prediction.digit_log_probabilities))),
+        (f"sum {prediction.sum}", _bars(np.exp(prediction.sum_log_probabilities))),
     ]
-    outputs = [
-        (f"digit {prediction.digit}", np.exp(prediction.digit_log_probabilities), DIGITS),
-        (f"sum {prediction.sum}", np.exp(prediction.sum_log_probabilities), SUMS),
-    ]
-    columns = len(panels) + len(outputs)
-    size = columns * (_PANEL + _GAP) + _GAP, _HEAD + _PANEL + _FOOT + _GAP
-    sheet = Image.new("RGB", size, _PAPER)
-    draw = ImageDraw.Draw(sheet)
+    width = _GAP + len(panels) * (_PANEL + _GAP)
+    drawn = Image.new("RGB", (width, _HEAD + _PANEL + _FOOT), _WHITE)
+    draw = ImageDraw.Draw(drawn)
     title = (
         f"{prediction.digit} + {prediction.number} = {prediction.sum}   "
         f"({100 * prediction.probability:.2f} %)"
     )
-    write_text(draw, (size[0] / 2, 22), title, size=20)
-    write_text(draw, (size[0] / 2, 48), describe(told), size=13, fill=(110, 110, 110))
+    write_text(draw, (width / 2, 22), title, size=20)
+    write_text(draw, (width / 2, 48), describe(preparation), size=13, fill=_TEXT)
     for index, (caption, panel) in enumerate(panels):
         left = _GAP + index * (_PANEL + _GAP)
-        draw.rectangle((left, _HEAD, left + _PANEL - 1, _HEAD + _PANEL - 1), fill=_AROUND)
-        scale = _PANEL / max(panel.size)
-        shape = (max(1, round(panel.width * scale)), max(1, round(panel.height * scale)))
-        place = left + (_PANEL - shape[0]) // 2, _HEAD + (_PANEL - shape[1]) // 2
-        sheet.paste(panel.resize(shape, Image.Resampling.NEAREST), place)
+        size, method = (_PANEL, _PANEL), Image.Resampling.NEAREST
+        drawn.paste(ImageOps.pad(panel, size, method, color=_AROUND), (left, _HEAD))
         write_text(draw, (left + _PANEL / 2, _HEAD + _PANEL + 18), caption, size=14)
-    for index, (caption, probabilities, count) in enumerate(outputs, start=len(panels)):
-        left = _GAP + index * (_PANEL + _GAP)
-        _bars(draw, left, probabilities, count)
-        write_text(draw, (left + _PANEL / 2, _HEAD + _PANEL + 18), caption, size=14)
-    return encode_png(np.asarray(sheet))
+    return encode_png(np.asarray(drawn))
 
 
-def describe(told: Preparation) -> str:
-    """What was done to a picture, in a line."""
-    if told.ready:
-        return "in MNIST's form: unchanged"
-    found = f"{told.ink} ink"
-    found += ", shadows taken out" if told.paper == "uneven" else ""
-    found += ", on a sheet cut from what lies around it" if told.sheet else ""
-    if told.channel != "brightness":
-        found += f", seen in {told.channel}"
-    return f"{found}; strokes {told.stroke_width:.1f} pixels wide of 28"
+def describe(preparation: Preparation) -> str:
+    """Say in one line how a picture was prepared."""
+    if preparation.unchanged:
+        return "in MNIST's format: unchanged"
+    steps = [f"{preparation.ink} ink"]
+    if preparation.background == "uneven":
+        steps.append("shadows removed")
+    if preparation.cropped_to_page:
+        steps.append("cropped to the page")
+    if preparation.channel != "brightness":
+        steps.append(f"seen in {preparation.channel}")
+    return f"{', '.join(steps)}; strokes {preparation.stroke_width:.1f} of 28 pixels wide"
 
 
-def preview(image: NDArray[np.uint8], encoding: str | None) -> str:
-    """An image as 28 lines of 56 characters, darker where there is more ink.
-
-    Args:
-        image: uint8 (28, 28).
-        encoding: Of the terminal; where it has no blocks, other characters stand in.
-    """
-    shades = _SHADES
-    try:
-        shades.encode(encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        shades = _ASCII_SHADES
-    levels = (image.astype(np.int64) * len(shades)) // 256
-    return "\n".join("".join(shades[level] * 2 for level in row).rstrip() for row in levels)
-
-
-def _with_box(pixels: NDArray[np.uint8], told: Preparation) -> Image.Image:
+def _with_box(pixels: NDArray[np.uint8], preparation: Preparation) -> Image.Image:
+    """Draw the digit's box on a picture, in red."""
     picture = Image.fromarray(pixels).convert("RGB")
-    if told.box is not None:
-        left, top, right, bottom = told.box
+    if preparation.box is not None:
+        left, top, right, bottom = preparation.box
         corners = (
             round(left * picture.width) - 1,
             round(top * picture.height) - 1,
@@ -106,30 +87,30 @@ def _with_box(pixels: NDArray[np.uint8], told: Preparation) -> Image.Image:
     return picture
 
 
-def _ink(pixels: NDArray[np.uint8], told: Preparation) -> Image.Image:
-    """The ink in blue, in proportion to its contrast; all else white."""
-    if told.ready:
-        amount = pixels / 255
+def _ink(inspection: Inspection) -> Image.Image:
+    """Draw the digit's ink in blue, in proportion to its contrast, on white."""
+    found = inspection.segmentation
+    if found is None:
+        amount = inspection.pixels / FULL_INK
     else:
-        found = segment(pixels, ink=told.ink)
-        if found is None:
-            return Image.fromarray(pixels).convert("RGB")
-        amount = np.clip(found.contrast / found.full, 0.35, 1) * found.mask
-    colours = np.array(_PAPER) + amount[:, :, None] * (np.array(_BLUE) - np.array(_PAPER))
+        amount = np.clip(found.contrast / found.full, _FAINTEST, 1) * found.mask
+    colours = np.array(_WHITE) + amount[:, :, None] * (np.array(_BLUE) - np.array(_WHITE))
     return Image.fromarray(np.rint(colours).astype(np.uint8))
 
 
-def _bars(
-    draw: ImageDraw.ImageDraw, left: int, probabilities: NDArray[np.float32], count: int
-) -> None:
-    """A bar for each class, from below; the most probable one in red."""
-    bottom, width = _HEAD + _PANEL - 20, _PANEL / count
+def _bars(probabilities: NDArray[np.float32]) -> Image.Image:
+    """Draw a bar for each class; the most probable one in red."""
+    panel = Image.new("RGB", (_PANEL, _PANEL), _WHITE)
+    draw = ImageDraw.Draw(panel)
+    bottom, width = _PANEL - 20, _PANEL / len(probabilities)
     best = int(probabilities.argmax())
     for index, probability in enumerate(probabilities.tolist()):
-        start = left + index * width
-        height = (bottom - _HEAD) * min(1.0, probability)
-        colour = _RED if index == best else _BLUE
-        draw.rectangle((start + 1, bottom - height, start + width - 2, bottom), fill=colour)
-        if count == DIGITS or index % 2 == 0:
-            write_text(draw, (start + width / 2, bottom + 11), str(index), size=11)
-    draw.line((left, bottom, left + _PANEL, bottom), fill=_FAINT)
+        left = index * width
+        top = bottom * (1 - min(1.0, probability))
+        draw.rectangle(
+            (left + 1, top, left + width - 2, bottom), fill=_RED if index == best else _BLUE
+        )
+        if len(probabilities) == DIGITS or index % 2 == 0:  # more labels would overlap
+            write_text(draw, (left + width / 2, bottom + 11), str(index), size=11)
+    draw.line((0, bottom, _PANEL, bottom), fill=_GREY)
+    return panel

@@ -1,4 +1,4 @@
-"""Connected components of a mask, by runs of pixels in its rows.
+"""Connected components of a mask, made of runs: stretches of pixels along its rows.
 
 Two runs in neighbouring rows belong together where they touch, diagonally too (Rosenfeld and
 Pfaltz, "Sequential operations in digital picture processing", 1966).
@@ -20,15 +20,15 @@ class Components:
 
     Attributes:
         shape: Height and width of the mask.
-        row: Of each run, int64 (runs,).
+        row: Row of each run, int64 (runs,).
         start: First column of each run.
-        end: Column after its last.
-        owner: The component of each run.
+        end: Column after the last of each run.
+        owner: Index of the component of each run.
         top: First row of each component, int64 (components,).
-        bottom: Row after its last.
-        left: Its first column.
-        right: Column after its last.
-        area: Its pixels.
+        bottom: Row after the last of each component.
+        left: First column of each component.
+        right: Column after the last of each component.
+        area: Area of each component, in pixels.
     """
 
     shape: tuple[int, int]
@@ -47,23 +47,23 @@ class Components:
 
     @property
     def height(self) -> Indices:
-        """Of the box around each."""
+        """Height of each component's bounding box, in pixels, int64 (components,)."""
         return self.bottom - self.top
 
     @property
     def width(self) -> Indices:
-        """Of the box around each."""
+        """Width of each component's bounding box, in pixels, int64 (components,)."""
         return self.right - self.left
 
     def total(self, values: NDArray[np.float32] | NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The sum of (height, width) values over each component: (components,)."""
+        """Return the sum of values, (height, width), over each component: (components,)."""
         sums = np.zeros((self.shape[0], self.shape[1] + 1))
         np.cumsum(values, axis=1, out=sums[:, 1:])
         of_run = sums[self.row, self.end] - sums[self.row, self.start]
         return np.bincount(self.owner, of_run, minlength=len(self)).astype(np.float64)
 
     def mask(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Bool (height, width): the pixels of the chosen components, bool (components,)."""
+        """Return the pixels of the chosen components, bool (components,): bool (height, width)."""
         steps = np.zeros((self.shape[0], self.shape[1] + 1), np.int8)
         runs = chosen[self.owner]
         steps[self.row[runs], self.start[runs]] = 1
@@ -72,11 +72,9 @@ class Components:
 
 
 def find_components(mask: NDArray[np.bool_]) -> Components:
-    """The connected components of a mask, bool (height, width)."""
+    """Return the connected components of a mask, bool (height, width)."""
     height, width = mask.shape
-    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    row, start = np.nonzero(edges == 1)
-    end = np.nonzero(edges == -1)[1]
+    row, start, end = _find_runs(mask)
     owner = _join(
         np.searchsorted(row, np.arange(height + 1)).tolist(), start.tolist(), end.tolist()
     )
@@ -92,8 +90,23 @@ def find_components(mask: NDArray[np.bool_]) -> Components:
     return Components((height, width), row, start, end, owner, top, bottom, left, right, area)
 
 
+def run_lengths(mask: NDArray[np.bool_]) -> Indices:
+    """Return for each pixel of a mask the length of its run along the row; 0 elsewhere."""
+    _, start, end = _find_runs(mask)
+    lengths = np.zeros(mask.shape, np.int64)
+    lengths[mask] = np.repeat(end - start, end - start)
+    return lengths
+
+
+def _find_runs(mask: NDArray[np.bool_]) -> tuple[Indices, Indices, Indices]:
+    """Return row, first column and column after the last of each run, int64 (runs,) each."""
+    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    row, start = np.nonzero(edges == 1)
+    return row, start, np.nonzero(edges == -1)[1]
+
+
 def _join(first_of_row: list[int], start: list[int], end: list[int]) -> Indices:
-    """The lowest run that each run is connected with, int64 (runs,)."""
+    """Return the lowest run that each run is connected with, int64 (runs,)."""
     parent = list(range(len(start)))
 
     def root(run: int) -> int:

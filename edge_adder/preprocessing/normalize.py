@@ -1,4 +1,4 @@
-"""Found ink → uint8 (28, 28), as MNIST was made: strokes as wide, 20×20, centred by mass."""
+"""Ink → uint8 (28, 28), as MNIST was made: stroke width, a box of 20×20, centred by mass."""
 
 from __future__ import annotations
 
@@ -9,60 +9,58 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_adder.contract import FULL_INK, IMAGE_SIDE
+from edge_adder.preprocessing.morphology import bounding_box, dilate_grey, erode_grey
 
 DIGIT_SIDE = 20
-"""MNIST fits the digit's ink into a box of 20×20 pixels (yann.lecun.com/exdb/mnist)."""
+"""Longer side of the digit, in pixels: MNIST fits its ink into a box of 20×20
+(yann.lecun.com/exdb/mnist)."""
 
 CENTRE = 14.5
-"""Where the ink's centre of mass comes to lie, from the image's edge, as near as whole pixels
-allow. In all of MNIST's 70,000 images it is 13.98 to 15.00 (`python -m benchmarks.robustness.mnist_form`)."""
+"""Where the ink's centre of mass is put, in pixels from the image's edge, as near as whole pixels
+allow. In all of MNIST's 70,000 images it is 13.98 to 15.00
+(`python -m benchmarks.robustness.mnist_format`)."""
 
-STROKES = (1.9, 4.2)
-"""Least and greatest mean width of strokes, in pixels of the result; thinner ones are made wider,
-wider ones thinner. Of MNIST's images 1 % are below 1.3 and 1 % above 4.4, and half below 2.4
-(likewise); its thinnest are left out, since they are those that are read wrongly."""
+STROKE_WIDTHS = (1.9, 4.2)
+"""Minimum and maximum mean width of strokes, in pixels of 28×28; thinner strokes are widened, wider
+ones are thinned. Of MNIST's images 1 % are below 1.3, half are below 2.4 and 1 % are above 4.4
+(`python -m benchmarks.robustness.mnist_format`); its thinnest are the ones that are misread."""
 
 _ZOOM = 6
-"""Pixels for each of the result's where strokes are measured and changed."""
+"""Pixels per pixel of the result where strokes are measured and changed."""
 
-_SOLID = 128
-"""Amount of ink from which a pixel belongs to a stroke."""
+_STROKE = 128
+"""Minimum amount of ink of a pixel that belongs to a stroke."""
+
+_MIN_LEFT = 0.2
+"""Minimum share of the strokes' area that thinning leaves; where less is left, they have broken."""
 
 
 def normalize(ink: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-    """Bring ink to MNIST's size, place and width of strokes.
+    """Give ink MNIST's stroke width, size and place.
 
     Args:
-        ink: uint8 (height, width), cut out and not empty; 0 = none, 255 = full.
+        ink: uint8 (height, width), cropped to the digit and not empty; 0 = none, 255 = full.
 
     Returns:
         uint8 (28, 28); 0 = background, 255 = full ink. And the mean width that the strokes had, in
         its pixels.
     """
     zoomed = _resize(ink, _ZOOM * DIGIT_SIDE, Image.Resampling.BICUBIC)
-    zoomed = np.pad(_to_full_ink(zoomed), 2 * _ZOOM)
-    width = float(stroke_width(zoomed >= _SOLID)) / _ZOOM
-    least, most = STROKES
-    if width < least:
-        zoomed = _spread(zoomed, _steps(least - width))
-    elif width > most:
-        thinner = ~_spread(~zoomed, _steps(width - most))
-        if 5 * np.count_nonzero(thinner >= _SOLID) > np.count_nonzero(
-            zoomed >= _SOLID
-        ):  # else strokes have broken
-            zoomed = thinner
-    digit = _resize(
-        np.ascontiguousarray(zoomed[bounding_box(zoomed >= _SOLID // 2)]),
-        DIGIT_SIDE,
-        Image.Resampling.BOX,
-    )
-    return _centre(_to_full_ink(digit)), width
+    zoomed = np.pad(_stretch(zoomed), 2 * _ZOOM)
+    width = float(stroke_width(zoomed >= _STROKE)) / _ZOOM
+    zoomed = _adjust_strokes(zoomed, width)
+    cropped = np.ascontiguousarray(zoomed[bounding_box(zoomed >= _STROKE // 2)])
+    digit = _resize(cropped, DIGIT_SIDE, Image.Resampling.BOX)
+    return _centre(_stretch(digit)), width
 
 
 def stroke_width(mask: NDArray[np.bool_]) -> float:
-    """Mean width of strokes in pixels: twice the area over the outline.
+    """Return the mean width of strokes in pixels: twice the area over the length of the outline.
 
-    The outline of pixels is 4/π as long as that of the shape, in the mean over all directions.
+    The outline of pixels is 4/π as long as that of the shape, averaged over all directions.
+
+    Args:
+        mask: bool (height, width).
     """
     padded = np.pad(mask, 1)
     outline = np.count_nonzero(padded[1:] != padded[:-1])
@@ -70,41 +68,39 @@ def stroke_width(mask: NDArray[np.bool_]) -> float:
     return 2.0 * np.count_nonzero(mask) / max(1.0, outline * math.pi / 4)
 
 
-def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Rows and columns of a mask that is not empty."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+def _adjust_strokes(zoomed: NDArray[np.uint8], width: float) -> NDArray[np.uint8]:
+    """Widen or thin strokes of a width, in pixels of the result, to MNIST's range."""
+    thinnest, widest = STROKE_WIDTHS
+    if width < thinnest:
+        return dilate_grey(zoomed, _steps(thinnest - width))
+    if width > widest:
+        thinned = erode_grey(zoomed, _steps(width - widest))
+        left = np.count_nonzero(thinned >= _STROKE)
+        if left > _MIN_LEFT * np.count_nonzero(zoomed >= _STROKE):
+            return thinned
+    return zoomed
 
 
-def _resize(pixels: NDArray[np.uint8], side: int, resample: Image.Resampling) -> NDArray[np.uint8]:
-    """To a longer side of `side`, keeping the aspect."""
-    image = Image.fromarray(pixels)
-    scale = side / max(image.size)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return np.asarray(image.resize(size, resample))
+def _steps(change: float) -> int:
+    """Return how far the outline moves for a change of the width, in zoomed pixels."""
+    return max(1, round(change * _ZOOM / 2))
 
 
-def _to_full_ink(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Stretched, so that the most ink is all there can be."""
+def _stretch(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Scale the values so that the maximum is full ink."""
     most = max(1, int(ink.max()))
     return ink if most == FULL_INK else np.rint(ink * np.float32(FULL_INK / most)).astype(np.uint8)
 
 
-def _steps(difference: float) -> int:
-    """How far the outline moves for a change of the width, in enlarged pixels."""
-    return max(1, round(difference * _ZOOM / 2))
+def _resize(pixels: NDArray[np.uint8], side: int, resample: Image.Resampling) -> NDArray[np.uint8]:
+    """Resize to a longer side of `side`, keeping the aspect ratio.
 
-
-def _spread(pixels: NDArray[np.uint8], steps: int) -> NDArray[np.uint8]:
-    """The greatest of all neighbours up to `steps` away; in a square window, an axis at a time."""
-    for axis in (0, 1):
-        values = np.swapaxes(pixels, 0, axis)
-        spread = values.copy()
-        for step in range(1, steps + 1):
-            np.maximum(spread[step:], values[:-step], out=spread[step:])
-            np.maximum(spread[:-step], values[step:], out=spread[:-step])
-        pixels = np.swapaxes(spread, 0, axis)
-    return pixels
+    `ImageOps.contain` would make the shorter side of a hairline 0 pixels long.
+    """
+    image = Image.fromarray(pixels)
+    scale = side / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return np.asarray(image.resize(size, resample))
 
 
 def _centre(digit: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,4 +1,7 @@
-"""A sheet of paper that lies on something darker: what is around it is left out."""
+"""A page that lies on something darker: its surroundings are left out.
+
+Numbers without a source were set on real-world pictures (`python -m benchmarks.robustness.photos`).
+"""
 
 from __future__ import annotations
 
@@ -10,125 +13,136 @@ from PIL import Image
 
 from edge_adder.preprocessing.components import find_components
 from edge_adder.preprocessing.morphology import dilate, edge_contrast
+from edge_adder.preprocessing.pixels import SMALL_SIDE
 from edge_adder.preprocessing.threshold import otsu
 
-_LEAST_SHARE = 0.15
-"""Of the picture, that a sheet takes up at least."""
+_MIN_AREA = 0.15
+"""Minimum share of the picture that a page covers."""
 
-_MOST_WRITTEN = 0.3
-"""Of the sheet, that is ink at most: more is a bold digit, light on dark, with a hole."""
+_MAX_INK = 0.3
+"""Maximum share of the page that is ink; more is a bold light digit with a hole."""
 
-_LEAST_FILLED = 0.75
-"""Of the smallest box around a sheet, that it fills; less than 1 as it is seen from the side."""
+_MIN_EXTENT = 0.75
+"""Minimum share of its smallest bounding box that a page fills: below 1, as it may be photographed
+at an angle."""
 
-_LEAST_HEIGHT = 0.15
-"""Of the side of a square sheet, that something written on it is high or wide."""
+_MIN_INK_LENGTH = 0.15
+"""Minimum height or width of something written, as a share of the side of a square page."""
 
-_STROKES, _RECTANGLE = 0.6, 0.86
-"""What strokes fill of the box around them at most, and what a sheet fills of its own where they
-fill more, as a 1 does. A bold 0, with a hole as slender, is an ellipse and fills π/4 of its box."""
+_MAX_STROKE_EXTENT, _MIN_RECTANGLE_EXTENT = 0.6, 0.86
+"""Maximum share of their bounding box that strokes fill; where they fill more, as a 1 does, the
+minimum share that the page must fill of its own. A bold 0, with a hole as slender, is an ellipse
+and fills π/4 of its box."""
 
-_MOST_BETWEEN = 0.08
-"""Share of the picture whose brightness is halfway between sheet and table."""
+_MAX_HALFWAY = 0.08
+"""Maximum share of the picture whose brightness is halfway between page and surroundings."""
 
-_LEAST_STEP = 0.6
-"""Of the difference between the two, that lies within two pixels of the edge."""
+_MIN_EDGE = 0.6
+"""Minimum share of the difference between page and surroundings that lies at the page's edge."""
 
-_RIM = 0.02
-"""Of the picture, that is left out along the edge of the sheet, where it casts a shadow."""
+_EDGE_STEPS = 2
+"""How far from the edge that is measured, in pixels."""
+
+_MARGIN = 0.02
+"""Width of the margin along the page's edge that is left out, since the page may cast a shadow or
+bend there, as a share of the picture's longer side."""
 
 
 def crop_to_page(pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """Continue a sheet of paper over all that lies around it.
+    """Continue a page over its surroundings, so that only the page is left.
 
     Args:
         pixels: uint8 (height, width), or (height, width, 3) for colour.
 
     Returns:
-        The same shape, a copy; None where no sheet with something written on it was found.
+        The same shape, a copy; None where there is no page with something written on it, or the
+        page fills the picture.
     """
+    if min(pixels.shape[:2]) <= SMALL_SIDE:
+        return None
     grey = pixels if pixels.ndim == 2 else np.asarray(Image.fromarray(pixels).convert("L"))
     threshold = otsu(grey)
     if threshold is None:
         return None
     light = grey > threshold
     if light[[0, -1]].mean() + light[:, [0, -1]].mean() > 1:
-        return None  # the paper goes to the edges of the picture
-    parts = find_components(light)
-    sheet = parts.mask(np.arange(len(parts)) == parts.area.argmax())
-    top, first, last = _extents(sheet)
-    bottom, column = top + len(first), np.arange(sheet.shape[1])
-    whole = np.zeros_like(sheet)
-    whole[top:bottom] = (column >= first[:, None]) & (column <= last[:, None])
-    rim = round(_RIM * max(sheet.shape))
-    if not _is_sheet(grey, whole, threshold, rim) or not _has_edge(grey, whole, threshold):
+        return None  # the page goes to the edges of the picture
+    components = find_components(light)
+    top, first, last = _row_ends(
+        components.mask(np.arange(len(components)) == components.area.argmax())
+    )
+    bottom, column = top + len(first), np.arange(light.shape[1])
+    page = np.zeros_like(light)
+    page[top:bottom] = (column >= first[:, None]) & (column <= last[:, None])
+    margin = round(_MARGIN * max(page.shape))
+    if not _is_page(grey, page, threshold, margin) or not _has_edge(grey, page, threshold):
         return None
-    row = np.clip(np.arange(len(sheet)), top + rim, bottom - 1 - rim)
+    row = np.clip(np.arange(len(page)), top + margin, bottom - 1 - margin)
     middle = (first + last) // 2
-    left = np.minimum(first + rim, middle)[row - top]
-    right = np.maximum(last - rim, middle)[row - top]
+    left = np.minimum(first + margin, middle)[row - top]
+    right = np.maximum(last - margin, middle)[row - top]
     return pixels[row[:, None], np.clip(column, left[:, None], right[:, None])]
 
 
-def _extents(part: NDArray[np.bool_]) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
-    """The top row of a connected part, and the first and last column of each row from there."""
-    rows = np.flatnonzero(np.count_nonzero(part, axis=1))
-    part = part[rows]
-    return int(rows[0]), part.argmax(axis=1), part.shape[1] - 1 - part[:, ::-1].argmax(axis=1)
+def _row_ends(mask: NDArray[np.bool_]) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
+    """Return the top row of a connected mask, and the first and last column of each of its rows."""
+    rows = np.flatnonzero(np.count_nonzero(mask, axis=1))
+    mask = mask[rows]
+    return int(rows[0]), mask.argmax(axis=1), mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1)
 
 
-def _is_sheet(
-    grey: NDArray[np.uint8], whole: NDArray[np.bool_], threshold: float, rim: int
+def _is_page(
+    grey: NDArray[np.uint8], page: NDArray[np.bool_], threshold: float, margin: int
 ) -> bool:
-    """Whether a light part of a picture, without holes, is paper with ink on it."""
-    area = np.count_nonzero(whole)
-    if area < _LEAST_SHARE * whole.size:
+    """Check whether a light part of a picture, without holes, is a page with ink on it."""
+    area = np.count_nonzero(page)
+    if area < _MIN_AREA * page.size:
         return False
-    filled = area / _least_box(whole)
-    if filled < _LEAST_FILLED:
+    extent = area / _min_box_area(page)
+    if extent < _MIN_EXTENT:
         return False
-    inside = ~dilate(~whole, rim)
+    inside = ~dilate(~page, margin)
     fainter = otsu(grey[inside])
     return any(
-        each is not None and _is_written(inside & (grey <= each), int(area), filled)
-        for each in (threshold, fainter)
+        level is not None and _is_writing(inside & (grey <= level), int(area), extent)
+        for level in (threshold, fainter)
     )
 
 
-def _is_written(ink: NDArray[np.bool_], area: int, filled: float) -> bool:
-    """Whether what is dark on a sheet may be written there.
+def _is_writing(ink: NDArray[np.bool_], area: int, extent: float) -> bool:
+    """Check whether the dark part of a page may be writing.
 
     Args:
         ink: bool (height, width).
-        area: Of the sheet, in pixels.
-        filled: Share of the smallest box around the sheet that it fills.
+        area: Area of the page, in pixels.
+        extent: Share of its smallest bounding box that the page fills.
     """
-    if not ink.any() or np.count_nonzero(ink) > _MOST_WRITTEN * area:
+    if not ink.any() or np.count_nonzero(ink) > _MAX_INK * area:
         return False
     marks = find_components(ink)
-    longest = np.maximum(marks.height, marks.width)
-    largest = int(longest.argmax())
-    if longest[largest] < _LEAST_HEIGHT * math.sqrt(area):
+    length = np.maximum(marks.height, marks.width)
+    longest = int(length.argmax())
+    if length[longest] < _MIN_INK_LENGTH * math.sqrt(area):
         return False
-    strokes = marks.area[largest] / (marks.height[largest] * marks.width[largest])
-    return bool(strokes <= _STROKES or filled >= _RECTANGLE)
+    stroke_extent = marks.area[longest] / (marks.height[longest] * marks.width[longest])
+    return bool(stroke_extent <= _MAX_STROKE_EXTENT or extent >= _MIN_RECTANGLE_EXTENT)
 
 
-def _has_edge(grey: NDArray[np.uint8], whole: NDArray[np.bool_], threshold: float) -> bool:
-    """Whether brightness falls at once where a sheet ends, and not bit by bit as in a shadow."""
+def _has_edge(grey: NDArray[np.uint8], page: NDArray[np.bool_], threshold: float) -> bool:
+    """Check whether brightness falls at once where a page ends, and not slowly as in a shadow."""
     light = grey > threshold
-    sheet, table = float(np.median(grey[light])), float(np.median(grey[~light]))
-    gap = sheet - table
-    if np.mean(np.abs(grey - (sheet + table) / 2) < gap / 8) > _MOST_BETWEEN:
+    paper, surroundings = float(np.median(grey[light])), float(np.median(grey[~light]))
+    gap = paper - surroundings
+    if np.mean(np.abs(grey - (paper + surroundings) / 2) < gap / 8) > _MAX_HALFWAY:
         return False
-    return edge_contrast(grey, whole, 2) >= _LEAST_STEP * gap
+    return edge_contrast(grey, page, _EDGE_STEPS) >= _MIN_EDGE * gap
 
 
-def _least_box(whole: NDArray[np.bool_]) -> float:
-    """Area of the smallest box around a shape, upright or turned in steps of 5 degrees."""
-    top, first, last = _extents(whole)
+def _min_box_area(mask: NDArray[np.bool_]) -> float:
+    """Return the area of the smallest box around a mask, rotated in steps of 5 degrees."""
+    top, first, last = _row_ends(mask)
     rows = np.arange(top, top + len(first))
     x, y = np.concatenate([first, last]), np.concatenate([rows, rows])
-    turns = np.radians(np.arange(0, 90, 5))[:, None]
-    along, across = np.cos(turns) * x + np.sin(turns) * y, np.cos(turns) * y - np.sin(turns) * x
+    angle = np.radians(np.arange(0, 90, 5))[:, None]
+    along, across = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
     return float(((np.ptp(along, axis=1) + 1) * (np.ptp(across, axis=1) + 1)).min())

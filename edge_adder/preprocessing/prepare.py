@@ -1,248 +1,166 @@
 """Any picture of a digit → uint8 (28, 28), light ink on black, as MNIST was made.
 
-`prepare` runs the stages: `edge_adder.preprocessing.decode` (to pixels), `edge_adder.preprocessing.segment` (which of them are the
-digit's), `edge_adder.preprocessing.normalize` (as MNIST has it). An image that is in MNIST's form already is
-ready as it is.
-
-Geometry only: scaling of values to the network's range is in the model.
+`inspect` is the recipe; each step is a file of this package. Geometry only: scaling of values to
+the network's range is in the model.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_adder.contract import FULL_INK, IMAGE_SIDE
 from edge_adder.errors import ImageError, InputError
-from edge_adder.preprocessing.decode import MAX_PIXELS, ImageSource, name_of, read_picture
-from edge_adder.preprocessing.morphology import dilate
-from edge_adder.preprocessing.normalize import DIGIT_SIDE, bounding_box, normalize
-from edge_adder.preprocessing.segment import (
-    INKS,
-    MAX_DIGITS,
-    Channel,
-    Ink,
-    Segmentation,
-    in_reading_order,
-    segment,
-)
+from edge_adder.limits import MAX_PIXELS
+from edge_adder.preprocessing.background import Background
+from edge_adder.preprocessing.decode import ImageSource, name_of, read_picture
+from edge_adder.preprocessing.digits import MAX_DIGITS
+from edge_adder.preprocessing.mnist_format import is_mnist_format
+from edge_adder.preprocessing.morphology import relative_box
+from edge_adder.preprocessing.normalize import normalize
+from edge_adder.preprocessing.page import crop_to_page
+from edge_adder.preprocessing.polarity import INKS, Ink, Polarity
+from edge_adder.preprocessing.segment import Channel, Segmentation, segment
 
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What was done to a picture before the network saw it.
+    """How a picture was prepared for the network.
 
     Attributes:
-        ready: It was in MNIST's form and went to the network unchanged; then all else is as here.
-        ink: Whether the ink was lighter or darker than its paper.
-        channel: What of the colours showed it best.
-        paper: ``plain``, or ``uneven``: shadows were taken out.
-        sheet: It lay on something darker, which was left out.
+        unchanged: It was in MNIST's format and went to the network unchanged; then all other fields
+            but the last have their defaults.
+        ink: Whether the ink was lighter or darker than its background.
+        channel: The channel of the picture that showed the ink best.
+        background: ``plain``, or ``uneven`` where shadows were removed.
+        cropped_to_page: Whether it showed a page on something darker, which was left out.
         box: Left, top, right and bottom of the digit's ink, as shares of the picture's width and
             height after EXIF rotation.
-        stroke_width: Mean width of the strokes, in pixels of 28×28, before it was changed.
-        is_multi_frame: The file has further frames or pages; the first was used.
+        stroke_width: Mean width of the strokes before it was changed, in pixels of 28×28.
+        is_multi_frame: Whether the file has further frames or pages; the first was used.
     """
 
-    ready: bool = True
-    ink: Ink = "light"
+    unchanged: bool = True
+    ink: Polarity = "light"
     channel: Channel = "brightness"
-    paper: str = "plain"
-    sheet: bool = False
+    background: Background = "plain"
+    cropped_to_page: bool = False
     box: Box | None = None
     stroke_width: float | None = None
     is_multi_frame: bool = False
 
 
-UNCHANGED, UNCHANGED_FIRST_FRAME = Preparation(), Preparation(is_multi_frame=True)
-"""Of an image in MNIST's form; and of one that is the first of a file's."""
+UNCHANGED = Preparation()
+"""Preparation of an image that was in MNIST's format."""
+
+Prepared = tuple[NDArray[np.uint8], Preparation]
+"""A digit for the network, uint8 (28, 28); 0 = background, 255 = full ink. And how it was made."""
+
+
+class Inspection(NamedTuple):
+    """What was found in a picture.
+
+    Attributes:
+        pixels: The picture, uint8 (height, width), or (height, width, 3) for one with colours.
+        segmentation: Where its ink is; None for an image in MNIST's format.
+        digits: Its digits, in reading order.
+    """
+
+    pixels: NDArray[np.uint8]
+    segmentation: Segmentation | None
+    digits: list[Prepared]
 
 
 def prepare_image(
     source: ImageSource, *, ink: Ink = "auto", max_pixels: int = MAX_PIXELS
 ) -> NDArray[np.uint8]:
-    """Bring a picture of a digit into the form that the network was trained on.
+    """Convert a picture of a digit to the format that the network was trained on.
 
-    A 28×28 greyscale image in MNIST's form is returned unchanged: light ink on black, in a box of
-    20×20 whose centre of mass is in the middle. Of any other the ink is found, brought to MNIST's
-    stroke width, scaled to 20×20 keeping its aspect and centred by mass in 28×28.
+    A 28×28 greyscale image in MNIST's format is returned unchanged: light ink on black, in a box of
+    20×20 whose centre of mass is in the middle. In any other picture the ink is found, given
+    MNIST's stroke width, scaled to 20×20 keeping its aspect ratio and centred by mass in 28×28.
 
     Args:
         source: The picture. Of several frames the first is used, of a PIL image its current one;
             EXIF rotation is applied; transparent parts get the colour of the paper.
         ink: Whether the ink is lighter or darker than its background; ``auto`` finds out.
-        max_pixels: Largest image that is decoded, up to 89 million pixels.
+        max_pixels: Maximum size of an image that is decoded, up to 89 million pixels.
 
     Returns:
-        uint8 (28, 28); 0 = background, 255 = full ink. For an array in that form, the array itself.
+        uint8 (28, 28); 0 = background, 255 = full ink. For an array in that format, the array
+        itself.
 
     Raises:
         ImageError: Not an image, damaged, too large, without ink, or with several digits.
-        InputError: Of an unknown type, or `ink` or `max_pixels` is out of its range.
+        InputError: An unknown type, an array that must be converted first, or `ink` or
+            `max_pixels` is out of its range.
         FileAccessError: The file exists and cannot be read.
     """
     return prepare(source, ink=ink, max_pixels=max_pixels)[0]
 
 
-def prepare(
-    source: ImageSource, *, ink: Ink = "auto", max_pixels: int = MAX_PIXELS
-) -> tuple[NDArray[np.uint8], Preparation]:
-    """As `prepare_image`, and what was done."""
-    _check_ink(ink)
-    pixels, is_multi_frame = read_picture(source, max_pixels=max_pixels)
-    if ink != "dark" and is_mnist_format(pixels):
-        return pixels, UNCHANGED_FIRST_FRAME if is_multi_frame else UNCHANGED
-    found = _find(source, pixels, ink)
-    if len(found.digits) > 1:
-        raise ImageError(
-            f"{name_of(source)}: found {len(found.digits)} things that may be digits, expected "
-            "one: crop the picture, or ask for each (--each, predict_each)"
-        )
-    return _prepare(found, found.mask, is_multi_frame)
+def prepare(source: ImageSource, *, ink: Ink = "auto", max_pixels: int = MAX_PIXELS) -> Prepared:
+    """Convert a picture of a digit as `prepare_image` does, and say how."""
+    return inspect(source, ink=ink, max_pixels=max_pixels).digits[0]
 
 
 def prepare_each(
     source: ImageSource, *, ink: Ink = "auto", max_pixels: int = MAX_PIXELS
-) -> list[tuple[NDArray[np.uint8], Preparation]]:
-    """As `prepare`, for each digit in a picture, in the order of reading: by line, from the left.
+) -> list[Prepared]:
+    """Convert each digit in a picture, in reading order: line by line, from left to right.
 
-    A digit is what is about as large as the one in the middle and stands beside it; more than 32
-    of them are refused.
+    Digits are about as large as the one in the middle, and apart from it. A picture with more than
+    32 of them is refused.
     """
-    _check_ink(ink)
-    pixels, is_multi_frame = read_picture(source, max_pixels=max_pixels)
-    if ink != "dark" and is_mnist_format(pixels):
-        return [(pixels, UNCHANGED_FIRST_FRAME if is_multi_frame else UNCHANGED)]
-    found = _find(source, pixels, ink)
-    if len(found.digits) > MAX_DIGITS:
-        raise ImageError(
-            f"{name_of(source)}: found more than {MAX_DIGITS} things that may be digits: crop it"
-        )
-    return [_prepare(found, mask, is_multi_frame) for mask in in_reading_order(found)]
+    return inspect(source, ink=ink, max_pixels=max_pixels, max_digits=MAX_DIGITS).digits
 
 
-def _check_ink(ink: str) -> None:
-    if ink not in INKS:
-        raise InputError(f"ink must be one of {', '.join(INKS)}, got {ink!r}")
-
-
-def _find(source: ImageSource, pixels: NDArray[np.uint8], ink: Ink) -> Segmentation:
-    found = segment(pixels, ink=ink)
-    if found is None or found.is_blank:
-        raise ImageError(f"{name_of(source)}: no ink found")
-    return found
-
-
-def _prepare(
-    found: Segmentation, mask: NDArray[np.bool_], is_multi_frame: bool
-) -> tuple[NDArray[np.uint8], Preparation]:
-    """One digit, whose ink is at `mask`, bool (height, width)."""
-    rows, columns = bounding_box(mask)
-    image, stroke_width = normalize(_ink(found, mask, rows, columns))
-    height, width = mask.shape
-    return image, Preparation(
-        ready=False,
-        ink="dark" if found.dark else "light",
-        channel=found.channel,
-        paper="plain" if found.plain else "uneven",
-        sheet=found.sheet,
-        box=(
-            columns.start / width,
-            rows.start / height,
-            columns.stop / width,
-            rows.stop / height,
-        ),
-        stroke_width=stroke_width,
-        is_multi_frame=is_multi_frame,
-    )
-
-
-def is_mnist_format(pixels: NDArray[np.uint8]) -> bool:
-    """Whether an image is in MNIST's form: its ink is full, in a box of 20×20, and in the middle.
-
-    The path of ready images, and so written for speed: numpy needs microseconds for a reduction of
-    so small an array, and bytes know where they begin and end in less.
+def inspect(
+    source: ImageSource, *, ink: Ink = "auto", max_pixels: int = MAX_PIXELS, max_digits: int = 1
+) -> Inspection:
+    """Find the digits in a picture and convert each; arguments and errors as `prepare_image`.
 
     Args:
-        pixels: uint8, any shape.
+        source: The picture.
+        ink: Whether the ink is lighter or darker than its background.
+        max_pixels: Maximum size of an image that is decoded.
+        max_digits: Maximum number of digits; a picture with more is refused.
     """
-    if pixels.shape != (IMAGE_SIDE, IMAGE_SIDE):
-        return False
-    data = pixels.tobytes()
-    if _BRIGHT(data) is None:
-        return False
-    side = max(_extent(data), _extent(pixels.tobytes("F")))
-    if not _LEAST_SIDE <= side <= DIGIT_SIDE:
-        return False
-    total, right, down = _MOMENTS.dot(pixels.reshape(-1).astype(np.float32)).tolist()
-    off = max(abs(right - _MIDDLE * total), abs(down - _MIDDLE * total))
-    return bool(off <= _OFF_CENTRE * total)
+    if ink not in INKS:
+        raise InputError(f"ink must be one of {', '.join(INKS)}, got {ink!r}")
+    pixels, is_multi_frame = read_picture(source, max_pixels=max_pixels)
+    if ink != "dark" and is_mnist_format(pixels):
+        unchanged = replace(UNCHANGED, is_multi_frame=True) if is_multi_frame else UNCHANGED
+        return Inspection(pixels, None, [(pixels, unchanged)])
+    page = None if ink == "light" else crop_to_page(pixels)
+    found = segment(pixels, ink) if page is None else segment(page, "dark")
+    if found is None:
+        raise ImageError(f"{name_of(source)}: no ink found")
+    if len(found.digits) > max_digits:
+        raise ImageError(f"{name_of(source)}: {_too_many(len(found.digits), max_digits)}")
+    preparation = Preparation(
+        unchanged=False,
+        ink=found.ink,
+        channel=found.channel,
+        background=found.background,
+        cropped_to_page=page is not None,
+        is_multi_frame=is_multi_frame,
+    )
+    digits = []
+    for mask in found.masks:
+        amount = found.amount_of_ink(mask)
+        image, width = normalize(amount)
+        digits.append((image, replace(preparation, box=relative_box(mask), stroke_width=width)))
+    return Inspection(pixels, found, digits)
 
 
-def are_mnist_format(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """`is_mnist_format` of many, uint8 (count, 28, 28): bool (count,).
-
-    By sums alone: BLAS would compute a product of matrices on threads, which a forked process does
-    not have and a busy machine keeps waiting.
-    """
-    rows, columns = (images.sum(axis=axis, dtype=np.int32) for axis in (2, 1))
-    totals = rows.sum(axis=1)
-    side = np.maximum(_extents(rows != 0), _extents(columns != 0))
-    ready: NDArray[np.bool_] = images.max(axis=(1, 2), initial=0) >= _FULL
-    ready &= (side >= _LEAST_SIDE) & (side <= DIGIT_SIDE)
-    for sums in (rows, columns):
-        moments = (sums * np.arange(IMAGE_SIDE)).sum(axis=1)
-        ready &= np.abs(moments - _MIDDLE * totals) <= _OFF_CENTRE * totals
-    return ready
-
-
-_LEAST_SIDE = DIGIT_SIDE - 2
-"""Of the longer side of the box around the ink, in pixels: of MNIST's 70,000 images 16 have 19 and
-all others 20 (`python -m benchmarks.robustness.mnist_form`), and one less is let pass."""
-
-_FULL = 200
-"""MNIST's brightest pixel is 254 or 255 (likewise)."""
-
-_MIDDLE, _OFF_CENTRE = (IMAGE_SIDE - 1) / 2 + 0.5, 1.0
-"""MNIST's centre of mass is at most 0.52 pixels from here, in both directions (likewise)."""
-
-_BRIGHT = re.compile(b"[\\x%02x-\\xff]" % _FULL).search
-_MOMENTS = np.stack(
-    [
-        np.ones(IMAGE_SIDE**2, np.float32),
-        np.tile(np.arange(IMAGE_SIDE, dtype=np.float32), IMAGE_SIDE),
-        np.repeat(np.arange(IMAGE_SIDE, dtype=np.float32), IMAGE_SIDE),
-    ]
-)
-"""Of 784 pixels: their sum, and the moments to the right and down."""
-
-
-def _extent(data: bytes) -> int:
-    """Rows from the first with ink to the last, of 28×28 bytes with some ink."""
-    first = len(data) - len(data.lstrip(b"\0"))
-    last = len(data.rstrip(b"\0")) - 1
-    return last // IMAGE_SIDE - first // IMAGE_SIDE + 1
-
-
-def _extents(inked: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """`_extent` of many, from which rows have ink, (count, 28); anything where none has."""
-    extents: NDArray[np.int64] = IMAGE_SIDE - inked.argmax(axis=1) - inked[:, ::-1].argmax(axis=1)
-    return extents
-
-
-def _ink(
-    found: Segmentation, mask: NDArray[np.bool_], rows: slice, columns: slice
-) -> NDArray[np.uint8]:
-    """Amount of ink in a box and a pixel around it: 0 = none, 255 = full."""
-    around = tuple(slice(max(0, each.start - 1), each.stop + 1) for each in (rows, columns))
-    mask, contrast = mask[around], found.contrast[around]
-    edge = dilate(mask, 1)  # the faint rim of strokes belongs to them
-    nothing = found.faintest / 2
-    amount = np.clip((contrast - nothing) * (FULL_INK / (found.full - nothing)), 0, FULL_INK)
-    ink: NDArray[np.uint8] = np.rint(np.where(edge, amount, 0)).astype(np.uint8)
-    return ink
+def _too_many(count: int, max_digits: int) -> str:
+    """Say that a picture has too many digits, and what to do."""
+    found = f"more than {MAX_DIGITS}" if count > MAX_DIGITS else str(count)
+    expected = "one" if max_digits == 1 else f"at most {max_digits}"
+    hint = ", or ask for each (--each, predict_each)" if max_digits == 1 else ""
+    return f"found {found} things that may be digits, expected {expected}: crop the picture{hint}"

@@ -1,0 +1,102 @@
+"""A PIL image of any mode → the pixels that preparation works on: small, in 8 bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+WORKING_SIDE = 224
+"""Maximum height and width that ink is looked for at, in pixels: eight pixels for each of the
+result's average out the grain of paper and sensor and keep a hair-thin line."""
+
+SMALL_SIDE = 64
+"""Maximum side of a small picture, in pixels: it shows a digit alone, and so is searched neither
+for a page, for ruled lines nor for shadows."""
+
+_FULL_SCALES = (1.0, *(float(2**bits - 1) for bits in (8, 10, 12, 14, 16)))
+"""Full brightness of float images and of the bit depths that sensors have."""
+
+_OVERSHOOT = 1.5
+"""How far above full brightness a float image may be, as a factor: filters leave such values."""
+
+_COLOUR_NOISE = 12
+"""Maximum difference between the channels of a grey JPEG, of 255."""
+
+
+def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """Convert an image of any of Pillow's modes, shrunk to at most `WORKING_SIDE`.
+
+    A mostly transparent image, or one whose opaque part has one colour, is ink alone: it is laid on
+    black or white, whichever contrasts more. Any other with transparent parts is laid on its own
+    median colour, that of the paper.
+
+    Returns:
+        uint8 (height, width), or (height, width, 3) for an image with colours.
+    """
+    has_alpha = "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBA", "RGBa")
+    if image.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel, single channel
+        return shrink(scale_to_uint8(np.asarray(image)))
+    mode = "RGBA" if has_alpha else "L" if image.mode in ("1", "L") else "RGB"
+    if image.mode != mode:  # converting to the same mode would copy
+        image = image.convert(mode)
+    factor = _factor(image.height, image.width)
+    pixels = np.asarray(image.reduce(factor) if factor > 1 else image)
+    if mode == "L":
+        return pixels
+    if has_alpha:
+        pixels = _fill_transparent(pixels)
+    if int(np.ptp(pixels, axis=2).max()) <= _COLOUR_NOISE:
+        return np.asarray(Image.fromarray(pixels).convert("L"))
+    return pixels
+
+
+def shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Average square blocks, so that neither side is above `WORKING_SIDE`.
+
+    Args:
+        pixels: uint8 (height, width) or (height, width, 3).
+
+    Returns:
+        The same, smaller by an integer factor; the array itself if it is small enough.
+    """
+    factor = _factor(*pixels.shape[:2])
+    return pixels if factor == 1 else np.asarray(Image.fromarray(pixels).reduce(factor))
+
+
+def scale_to_uint8(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Scale 16-bit, 32-bit or float brightness to 8 bits, by the lowest bit depth that holds it.
+
+    Args:
+        values: (height, width) or (height, width, channels).
+    """
+    highest = float(np.nanmax(values, initial=0, where=np.isfinite(values)))
+    overshoot = _OVERSHOOT if values.dtype.kind == "f" else 1.0
+    full = next((full for full in _FULL_SCALES if highest <= full * overshoot), highest)
+    narrow = np.empty(values.shape, np.uint8)
+    for row, wide in enumerate(values):  # so that no wider copy of the whole is made
+        scaled = np.nan_to_num(wide.astype(np.float64)) * (255 / full)
+        narrow[row] = np.clip(np.rint(scaled), 0, 255)
+    return narrow
+
+
+def _factor(height: int, width: int) -> int:
+    """Return the integer factor by which a picture is shrunk."""
+    return -(-max(height, width) // WORKING_SIDE)
+
+
+def _fill_transparent(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Lay uint8 (height, width, 4) on a colour: (height, width, 3)."""
+    colour, alpha = pixels[:, :, :3], pixels[:, :, 3]
+    opaque = colour[alpha > alpha.max() // 2]
+    if not opaque.size:
+        return np.zeros_like(colour)
+    if len(opaque) * 2 < alpha.size or int(np.ptp(opaque, axis=0).max()) <= _COLOUR_NOISE:
+        paper = np.full(3, 255 if opaque.mean() < 128 else 0)
+    else:
+        paper = np.median(opaque, axis=0).astype(np.int64)
+    weight = alpha[:, :, None].astype(np.uint32)
+    filled = (colour * weight + paper.astype(np.uint32) * (255 - weight) + 127) // 255
+    return filled.astype(np.uint8)
