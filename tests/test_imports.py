@@ -29,6 +29,8 @@ CORE = {"edge_adder.contract", "edge_adder.errors", "edge_adder.files"}
 
 SHARED = CORE | {
     "edge_adder.evaluation.datasets",
+    "edge_adder.evaluation.report",
+    "edge_adder.preprocessing.morphology",
     "edge_adder.preprocessing.normalize",
     "edge_adder.evaluation.figures",
 }
@@ -106,7 +108,7 @@ PRODUCTS = {
 }
 """What numpy may hand to BLAS, and with it to threads that a forked process does not have."""
 
-PRODUCTS_ALLOWED = {("prepare.py", "is_mnist_format")}
+PRODUCTS_ALLOWED = {("mnist_format.py", "is_mnist_format")}
 """Of 3 × 784 by 784, which OpenBLAS computes on the calling thread: it begins to use others at
 9,216 products (`interface/gemv.c`)."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_adder.preprocessing.prepare import are_mnist_format
+from edge_adder.preprocessing.mnist_format import are_mnist_format
 from export.synthetic import negatives as outliers
 from export.synthetic.negatives import SIGNS, draw_negatives
 
