@@ -12,6 +12,9 @@ from edge_adder.contract import BATCH, DIGIT, DIGITS, IMAGE, NUMBER, SUM
 from edge_adder.errors import InputError, ModelError
 from edge_adder.prediction import Outputs
 
+_IMAGE_DTYPE, _IMAGE_SHAPE = np.dtype(IMAGE.dtype), IMAGE.shape[1:]
+_NUMBER_DTYPE = np.dtype(NUMBER.dtype)
+
 
 def check_number(number: object) -> int:
     """Return the number to add as an int.
@@ -40,8 +43,8 @@ def check_arrays(images: object, numbers: object, batch: int | None) -> int:
     Raises:
         InputError: A dtype, a shape or a number breaks the contract.
     """
-    image_array = _check_array("images", images, np.dtype(IMAGE.dtype), IMAGE.shape[1:])
-    number_array = _check_array("numbers", numbers, np.dtype(NUMBER.dtype), ())
+    image_array = _check_array("images", images, _IMAGE_DTYPE, _IMAGE_SHAPE)
+    number_array = _check_array("numbers", numbers, _NUMBER_DTYPE, ())
     count = len(number_array)
     if len(image_array) != count:
         raise InputError(f"expected as many numbers as images, got {count} for {len(image_array)}")

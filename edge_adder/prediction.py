@@ -214,7 +214,8 @@ def make_prediction(
         requested_provider: The one that was requested.
         preparation: How the image was prepared.
     """
-    digits, sums = outputs.digit[0].tolist(), outputs.sum[0].tolist()
+    digit_row, sum_row = outputs.digit[0], outputs.sum[0]
+    digits, sums = digit_row.tolist(), sum_row.tolist()
     digit, total = max(digits), max(sums)  # on so few values faster than numpy
     return Prediction(
         digits.index(digit),
@@ -225,7 +226,7 @@ def make_prediction(
         provider,
         requested_provider,
         preparation,
-        outputs.digit[0].tobytes() + outputs.sum[0].tobytes(),
+        digit_row.tobytes() + sum_row.tobytes(),
     )
 
 
@@ -273,8 +274,8 @@ def _probabilities(output: NDArray[np.float32], columns: NDArray[np.intp]) -> li
 
 def _rows(array: NDArray[np.float32]) -> list[bytes]:
     """Return the bytes of each row."""
-    data, size = array.tobytes(), array.itemsize * array.shape[1]
-    return [data[start : start + size] for start in range(0, len(data), size)]
+    rows: list[bytes] = array.view(f"V{array.itemsize * array.shape[1]}").ravel().tolist()
+    return rows
 
 
 def _top(log_probabilities: NDArray[np.float32], count: int) -> list[tuple[int, float]]:

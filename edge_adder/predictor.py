@@ -21,7 +21,7 @@ from edge_adder.model_file import check_contract, check_self_contained, read_mod
 from edge_adder.prediction import Outputs, Prediction, make_prediction
 from edge_adder.preprocessing.decode import ImageSource
 from edge_adder.preprocessing.prepare import Preparation, prepare, prepare_each
-from edge_adder.preprocessing.segment import Ink
+from edge_adder.preprocessing.polarity import Ink
 from edge_adder.providers import Provider
 from edge_adder.session import ONNXRUNTIME_VERSION, Session
 
@@ -58,7 +58,7 @@ class EdgeAdder:
         InputError: `provider`, `threads` or `sha256` has another value than those above.
     """
 
-    __slots__ = ("__weakref__", "_content", "_description", "_session")
+    __slots__ = ("__weakref__", "_batch", "_content", "_description", "_session")
 
     def __init__(
         self,
@@ -88,6 +88,7 @@ class EdgeAdder:
         self._content = content
         self._session = session
         self._description = check_contract(name, session.read_metadata(), session.read_tensors())
+        self._batch = self._description.batch
 
     def __getstate__(self) -> tuple[Any, ...]:
         session = self._session
@@ -149,7 +150,7 @@ class EdgeAdder:
     @property
     def batch(self) -> int | None:
         """The size that the model's batch is fixed at; None for any."""
-        return self._description.batch
+        return self._batch
 
     @property
     def contract(self) -> dict[str, Any]:
@@ -327,7 +328,7 @@ class EdgeAdder:
             InputError: A dtype, a shape or a number breaks the contract.
             ProviderError: This process was forked after the model was loaded on CUDA.
         """
-        if check_arrays(images, numbers, self.batch) == 0:
+        if check_arrays(images, numbers, self._batch) == 0:
             return Outputs(np.empty((0, DIGITS), np.float32), np.empty((0, SUMS), np.float32))
         return self._run(images, numbers)
 
@@ -335,7 +336,7 @@ class EdgeAdder:
         self, image: NDArray[np.uint8], preparation: Preparation, number: int
     ) -> Prediction:
         """Answer for a prepared image and a checked number."""
-        run = self._run if self.batch is None else self._run_padded
+        run = self._run if self._batch is None else self._run_padded
         outputs = run(image[None, None], _NUMBERS[number])
         session = self._session
         return make_prediction(
@@ -354,8 +355,8 @@ class EdgeAdder:
     def _run_padded(self, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Outputs:
         """Run up to a batch of images; a fixed batch is filled up with blank ones."""
         count = len(images)
-        if self.batch is not None and 0 < count < self.batch:
-            missing = self.batch - count
+        if self._batch is not None and 0 < count < self._batch:
+            missing = self._batch - count
             images = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
             numbers = np.pad(numbers, (0, missing))
         digits, sums = self.run(images, numbers)

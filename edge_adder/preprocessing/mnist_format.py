@@ -58,7 +58,8 @@ def are_mnist_format(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Check which images are in MNIST's format, as `is_mnist_format`.
 
     By sums alone: BLAS would compute a matrix product on threads, which a forked process does not
-    have and a busy machine keeps waiting.
+    have and a busy machine keeps waiting. `einsum` of one operand only adds, in a third of the time
+    that `sum` takes along axes as short as these.
 
     Args:
         images: uint8 (count, 28, 28).
@@ -66,10 +67,11 @@ def are_mnist_format(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
     Returns:
         bool (count,).
     """
-    rows, columns = (images.sum(axis=axis, dtype=np.int32) for axis in (2, 1))
-    totals = rows.sum(axis=1)
+    pixels = images.astype(np.uint16)  # which holds the sum of a row: 28 × 255
+    rows, columns = np.einsum("irc->ir", pixels), np.einsum("irc->ic", pixels)
+    totals = rows.sum(axis=1, dtype=np.int64)
     side = np.maximum(_extents(rows != 0), _extents(columns != 0))
-    matching: NDArray[np.bool_] = images.max(axis=(1, 2), initial=0) >= _FULL
+    matching: NDArray[np.bool_] = images.reshape(len(images), -1).max(axis=1, initial=0) >= _FULL
     matching &= (side >= _MIN_SIDE) & (side <= DIGIT_SIDE)
     for sums in (rows, columns):
         moments = (sums * np.arange(IMAGE_SIDE)).sum(axis=1)
