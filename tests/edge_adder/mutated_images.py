@@ -1,8 +1,8 @@
 """Prepares image files with a few bytes changed, again and again: a process of its own.
 
 python mutated_images.py FIRST STOP  →  a JSON object: how many were ``prepared`` and ``refused`` by
-our error, what else was raised by name, the most CPU seconds of one file with its index, and the
-peak memory of the process.
+our error, what else was raised by name, the maximum CPU time of one file in seconds with its index,
+and the peak memory of the process.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def valid_files() -> list[bytes]:
 
 
 def mutated(files: list[bytes], index: int) -> bytes:
-    """One of the files in turn, with bytes flipped, set, taken out, put in, or cut off."""
+    """One of the files, with bytes flipped, set, deleted, inserted, or cut off."""
     random_ = random.Random(SEED + index)  # noqa: S311  to be repeated, not to be secret
     data = bytearray(files[index % len(files)])
     for _ in range(random_.choice((1, 1, 2, 4, 16))):
@@ -93,24 +93,24 @@ def main(first: int, stop: int) -> None:
     files = valid_files()
     for data in files:
         prepare_image(data)
-    told: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     slowest = (0.0, -1)
     for index in range(first, stop):
         data = mutated(files, index)
         began = time.process_time()
         try:
             image = prepare_image(data)
-            told["prepared" if image.shape == (28, 28) else "another shape"] += 1
+            outcomes["prepared" if image.shape == (28, 28) else "another shape"] += 1
         except EdgeAdderError as error:
-            told["refused" if "\n" not in str(error) else "several lines"] += 1
+            outcomes["refused" if "\n" not in str(error) else "several lines"] += 1
         except Exception as error:  # noqa: BLE001  whatever it is, it is counted
-            told[f"{type(error).__name__} of {index}"] += 1
+            outcomes[f"{type(error).__name__} of {index}"] += 1
         slowest = max(slowest, (time.process_time() - began, index))
-    print(json.dumps({"told": told, "slowest_s": slowest, "peak_bytes": peak_bytes()}))
+    print(json.dumps({"outcomes": outcomes, "slowest_s": slowest, "peak_bytes": peak_bytes()}))
 
 
 def peak_bytes() -> int:
-    """Memory that this program had at most; `getrusage` also counts that of the one before it."""
+    """Peak memory of this program; `getrusage` also counts that of the one before it."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edge_adder.preprocessing.components import find_components
+from edge_adder.preprocessing.components import find_components, run_lengths
 
 
 def flood(mask: np.ndarray) -> list[frozenset[tuple[int, int]]]:
@@ -20,11 +20,9 @@ def flood(mask: np.ndarray) -> list[frozenset[tuple[int, int]]]:
         while waiting:
             y, x = waiting.pop()
             reached.add((y, x))
-            for step_y in (-1, 0, 1):
-                for step_x in (-1, 0, 1):
-                    if (y + step_y, x + step_x) in left:
-                        left.remove((y + step_y, x + step_x))
-                        waiting.append((y + step_y, x + step_x))
+            around = {(y + down, x + along) for down in (-1, 0, 1) for along in (-1, 0, 1)}
+            waiting += around & left
+            left -= around
         found.append(frozenset(reached))
     return found
 
@@ -35,8 +33,7 @@ def test_they_are_those_of_a_flood_fill(mask: np.ndarray) -> None:
     found = find_components(mask)
     pixels = []
     for index in range(len(found)):
-        own = found.mask(np.arange(len(found)) == index)
-        where = np.argwhere(own)
+        where = np.argwhere(found.mask(np.arange(len(found)) == index))
         pixels.append(frozenset((int(y), int(x)) for y, x in where))
         (top, left), (bottom, right) = where.min(0), where.max(0) + 1
         assert (found.top[index], found.bottom[index]) == (top, bottom)
@@ -47,7 +44,7 @@ def test_they_are_those_of_a_flood_fill(mask: np.ndarray) -> None:
     assert len(pixels) == len(set(pixels))
 
 
-def test_a_snake_is_one_and_a_spiral_too() -> None:
+def test_a_snake_is_one_and_leaves_four() -> None:
     mask = np.zeros((9, 9), bool)
     mask[::2] = True
     mask[1::4, -1] = mask[3::4, 0] = True
@@ -62,8 +59,13 @@ def test_totals_are_sums_over_the_pixels() -> None:
     assert find_components(mask).total(values > 2).tolist() == [0, 2]
 
 
+def test_each_pixel_has_the_length_of_its_run() -> None:
+    mask = np.array([[1, 1, 0, 1], [0, 1, 1, 1]], bool)
+    assert run_lengths(mask).tolist() == [[2, 2, 0, 1], [0, 3, 3, 3]]
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (5, 3)])
-def test_none(shape: tuple[int, int]) -> None:
+def test_an_empty_mask_has_none(shape: tuple[int, int]) -> None:
     found = find_components(np.zeros(shape, bool))
     assert len(found) == 0
     assert not found.mask(np.zeros(0, bool)).any()

@@ -1,4 +1,4 @@
-"""Ink gets MNIST's size, place and width of strokes."""
+"""Ink gets MNIST's stroke width, size and place."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from edge_adder.preprocessing.normalize import STROKES, bounding_box, normalize, stroke_width
+from edge_adder.preprocessing.morphology import bounding_box
+from edge_adder.preprocessing.normalize import STROKE_WIDTHS, normalize, stroke_width
 
 
 def zigzag(pen: int, side: int = 200) -> np.ndarray:
-    """A Z of a pen's width, cut out."""
+    """A Z of a pen's width, cropped."""
     picture = Image.new("L", (side, side))
     points = [(20, 20), (side - 20, 20), (20, side - 20), (side - 20, side - 20)]
     ImageDraw.Draw(picture).line(points, fill=255, width=pen)
@@ -26,23 +27,23 @@ def test_strokes_are_measured(pen: int) -> None:
 @pytest.mark.parametrize("pen", [1, 2, 4, 8])
 def test_thin_strokes_become_wider(pen: int) -> None:
     image, width = normalize(zigzag(pen))
-    assert width < STROKES[0]
+    assert width < STROKE_WIDTHS[0]
     assert image.max() == 255
-    assert STROKES[0] - 0.5 < stroke_width(image >= 128) < 3.5
+    assert STROKE_WIDTHS[0] - 0.5 < stroke_width(image >= 128) < 3.5
 
 
 @pytest.mark.parametrize("pen", [50, 60])
 def test_wide_strokes_become_thinner(pen: int) -> None:
     ink = zigzag(pen)
     image, width = normalize(ink)
-    assert width > STROKES[1]
+    assert width > STROKE_WIDTHS[1]
     assert stroke_width(image >= 128) < width - 0.3
 
 
 def test_strokes_within_mnists_range_stay() -> None:
     ink = zigzag(28)
     image, width = normalize(ink)
-    assert STROKES[0] < width < STROKES[1]
+    assert STROKE_WIDTHS[0] < width < STROKE_WIDTHS[1]
     assert stroke_width(image >= 128) == pytest.approx(width, rel=0.12)
 
 
