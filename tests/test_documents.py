@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -198,6 +199,15 @@ def test_usage_lists_every_exit_code() -> None:
     section = (ROOT / "docs" / "usage.md").read_text().partition("### Exit codes")[2]
     listed = re.findall(r"^\| ([0-9]+) \|", section, re.MULTILINE)
     assert sorted(map(int, listed)) == sorted({*map(int, ExitCode), 130})
+
+
+def test_usage_shows_the_form_of_the_json(edge_adder) -> None:
+    usage = (ROOT / "docs" / "usage.md").read_text()
+    (shown,) = [json.loads(body) for language, body in FENCE.findall(usage) if language == "json"]
+    printed = json.loads(edge_adder("predict", ROOT / "examples" / "five.jpg", 7, "--json").stdout)
+    assert list(shown) == list(printed)
+    for name in ("provider", "preparation", "model"):
+        assert list(shown[name]) == list(printed[name])
 
 
 def test_usage_lists_every_field_of_a_prediction(adder: EdgeAdder) -> None:
