@@ -20,8 +20,8 @@ from edge_adder.limits import MAX_PIXELS
 from edge_adder.model_file import check_contract, check_self_contained, read_model
 from edge_adder.prediction import Outputs, Prediction, make_prediction
 from edge_adder.preprocessing.decode import ImageSource
-from edge_adder.preprocessing.prepare import Preparation, prepare, prepare_each
 from edge_adder.preprocessing.polarity import Ink
+from edge_adder.preprocessing.prepare import Preparation, prepare, prepare_each
 from edge_adder.providers import Provider
 from edge_adder.session import ONNXRUNTIME_VERSION, Session
 

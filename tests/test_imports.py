@@ -217,7 +217,8 @@ def test_telemetry_is_off_unless_the_user_turned_it_on() -> None:
     [
         f"from edge_adder import EdgeAdder; EdgeAdder().predict({str(SAMPLE)!r}, 2)",
         "import edge_adder.predictor",
-        "from edge_adder import EdgeAdder; from edge_adder.bench import run; run.bench(EdgeAdder(), config=run.QUICK)",
+        "from edge_adder import EdgeAdder; from edge_adder.bench import run\n"
+        "run.bench(EdgeAdder(), config=run.QUICK)",
         "import export.commands, edge_adder.predictor",
     ],
 )

@@ -67,7 +67,7 @@ def are_mnist_format(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
     Returns:
         bool (count,).
     """
-    pixels = images.astype(np.uint16)  # which holds the sum of a row: 28 × 255
+    pixels = images.astype(np.uint16)  # which holds the sum of a row
     rows, columns = np.einsum("irc->ir", pixels), np.einsum("irc->ic", pixels)
     totals = rows.sum(axis=1, dtype=np.int64)
     side = np.maximum(_extents(rows != 0), _extents(columns != 0))
