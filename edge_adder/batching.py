@@ -27,8 +27,8 @@ from edge_adder.parallel import parallel_map
 from edge_adder.prediction import Outputs, Prediction, make_predictions
 from edge_adder.preprocessing.decode import ImageSource
 from edge_adder.preprocessing.mnist_format import are_mnist_format
-from edge_adder.preprocessing.prepare import UNCHANGED, Preparation, prepare
 from edge_adder.preprocessing.polarity import INKS, Ink
+from edge_adder.preprocessing.prepare import UNCHANGED, Preparation, prepare
 
 BATCH_SIZE = 64
 """Images that are read ahead and run together."""

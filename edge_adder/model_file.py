@@ -30,7 +30,8 @@ _TOO_NEW = {
     "IR version": r"Unsupported model IR version: (\d+), max supported IR version: (\d+)",
     "opset": r"Opset (\d+) is under development .* is till opset (\d+)",
 }
-"""What onnxruntime 1.20 to 1.32 say where a model is too new: its version, and the newest they load."""
+"""What onnxruntime 1.20 to 1.32 say about a model that is too new: its version, and the newest that
+they load."""
 
 _NOISE = r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : |/onnxruntime_src/[^)]*\) "
 """Error code and source location in onnxruntime's messages."""

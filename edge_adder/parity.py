@@ -1,7 +1,7 @@
 """Parity: whether a model's outputs are PyTorch's. The one home of its bound and its comparison.
 
-The export's gate, `edge-adder bench`, `edge-adder doctor` and the parity matrix compare through this
-module.
+The gate of the export, `edge-adder bench`, `edge-adder doctor` and the parity matrix compare through
+this module.
 """
 
 from __future__ import annotations
