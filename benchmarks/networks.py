@@ -1,8 +1,8 @@
 """All six networks side by side: python -m benchmarks.networks.
 
-Each is exported through the gate and timed, all in one run, in turn in short blocks. What was
-measured goes into ``export/weights/networks.json``, the plot into ``docs/networks.png`` and the
-tables into README.md, between the marks. Accuracies are those that each training measured.
+Each is exported through the gate, and all are timed interleaved in one run. The figures go into
+``export/weights/networks.json``, the plot into ``docs/networks.png`` and the tables into the block
+of ``docs/networks.md``. Accuracies are those that each training measured.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks import plots
-from benchmarks.report import renew_block, table
+from benchmarks.markdown import replace_block, table
 from benchmarks.search.time import time_adders
 from edge_adder import EdgeAdder
 from edge_adder.environment import fingerprint
@@ -27,22 +27,27 @@ from export.catalogue import NetworkFacts
 from export.checkpoint import WEIGHTS_DIR
 from export.train import CHECKPOINT_FILE
 
-ROOT = Path(__file__).parent.parent
-README, PLOT = ROOT / "README.md", ROOT / "docs" / "networks.png"
+DOCS = Path(__file__).parent.parent / "docs"
+DOCUMENT, PLOT = DOCS / "networks.md", DOCS / "networks.png"
 MEASURED = WEIGHTS_DIR / catalogue.MEASURED_FILE
+
+HEAD = (
+    *("network", "parameters", "multiply-adds", "file", "digit", "sum", "epochs"),
+    *("p50", "× floor", "largest difference", "changed"),
+)
 
 
 def main(
-    calls: Annotated[int, typer.Option(min=20, help="Calls of each network to time.")] = 4000,
+    calls: Annotated[int, typer.Option(min=20, help="Counted calls of each network.")] = 4000,
     runs: Annotated[
-        Path, typer.Option(help="Where runs of networks lie that have no committed checkpoint.")
+        Path, typer.Option(help="Folder of the runs of networks without a committed checkpoint.")
     ] = Path("runs"),
     data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/raw.")] = None,
     draw_only: Annotated[
-        bool, typer.Option("--draw-only", help="Tables and plot from what was measured before.")
+        bool, typer.Option("--draw-only", help="Tables and plot from the recorded figures.")
     ] = False,
 ) -> None:
-    """Measure, record, and renew tables and plot."""
+    """Measure and record the networks; renew tables and plot."""
     if not draw_only:
         measured = measure_networks(calls, runs, data_dir)
         write_atomically(MEASURED, (json.dumps(measured, indent=2) + "\n").encode())
@@ -51,7 +56,7 @@ def main(
     p50 = {name: row["p50_us"] for name, row in measured["networks"].items()}
     write_atomically(PLOT, plots.networks(facts, p50 | {"identity": measured["floor_us"]}))
     tables = render(facts, measured)
-    renew_block(README, "networks", tables)
+    replace_block(DOCUMENT, "networks", tables)
     print(tables)
 
 
@@ -59,14 +64,14 @@ def measure_networks(calls: int, runs: Path, data_dir: Path | None) -> dict[str,
     """Export every network and time one image at a time on one thread.
 
     Args:
-        calls: How often each network is timed.
-        runs: Where ``NETWORK/checkpoint.safetensors`` lies for a network that is not committed.
+        calls: Counted calls of each network.
+        runs: Folder with ``NETWORK/checkpoint.safetensors`` of networks that are not committed.
         data_dir: Folder with MNIST, for the gate.
 
     Returns:
-        What stands in ``networks.json``: the machine, the p50 of an identity graph in
+        The content of ``networks.json``: the machine, ``calls``, the p50 of an identity graph in
         microseconds, and for each network its weights' SHA-256, its file's size in bytes, what the
-        gate found, its p50 in microseconds and how many times the identity graph's that is.
+        gate measured, its p50 in microseconds and that as a multiple of the identity graph's.
     """
     found: dict[str, dict[str, Any]] = {}
     adders = {}
@@ -77,20 +82,12 @@ def measure_networks(calls: int, runs: Path, data_dir: Path | None) -> dict[str,
             loaded = checkpoints.load(committed if committed.is_file() else own_run)
             result = to_onnx.export(loaded, Path(folder) / f"{name}.onnx", data_dir=data_dir)
             adders[name] = EdgeAdder(result.path)
-            found[name] = {
-                "weights_sha256": loaded.sha256,
-                "size_bytes": result.size_bytes,
-                "largest_difference": max(row.largest_difference for row in result.parity),
-                "changed_answers": sum(row.changed_answers for row in result.parity),
-                "compared_pairs": sum(
-                    row.pairs for row in result.parity if (row.batch, row.output) == (1, "digit")
-                ),
-            }
+            found[name] = {"weights_sha256": loaded.sha256, **gate_figures(result)}
             print(f"{name}: passed the gate", flush=True)
     timed = time_adders(adders, calls)
-    for name, facts in found.items():
-        facts["p50_us"] = round(timed[name]["p50"], 1)
-        facts["x_floor"] = round(timed[name]["ratio"], 2)
+    for name, row in found.items():
+        row["p50_us"] = round(timed[name]["p50"], 1)
+        row["x_floor"] = round(timed[name]["ratio"], 2)
     return {
         "machine": fingerprint(),
         "calls": calls,
@@ -99,18 +96,24 @@ def measure_networks(calls: int, runs: Path, data_dir: Path | None) -> dict[str,
     }
 
 
+def gate_figures(result: to_onnx.ExportResult) -> dict[str, Any]:
+    """Return the file's size and the gate's differences over all images and batch sizes."""
+    rows = result.parity
+    return {
+        "size_bytes": result.size_bytes,
+        "largest_difference": max(row.largest_difference for row in rows),
+        "changed_answers": sum(row.changed_answers for row in rows),
+        "compared_pairs": sum(row.pairs for row in rows if (row.batch, row.output) == (1, "digit")),
+    }
+
+
 def render(facts: list[NetworkFacts], measured: dict[str, Any]) -> str:
-    """The tables of the README."""
-    head: tuple[str, ...] = (
-        "network",
-        "parameters",
-        "multiply-adds",
-        "file",
-        "digit",
-        "sum",
-        "epochs",
-    )
-    head += ("p50", "× floor", "largest difference", "changed")
+    """Return the tables of docs/networks.md.
+
+    Args:
+        facts: The networks to show.
+        measured: What `measure_networks` returned.
+    """
     rows = []
     for each in facts:
         row = measured["networks"][each.name]
@@ -129,32 +132,30 @@ def render(facts: list[NetworkFacts], measured: dict[str, Any]) -> str:
                 str(row["changed_answers"]),
             )
         )
-    published = []
-    for name, kind in networks.NETWORKS.items():
-        if kind.published_recipe is not None:
+    return "\n\n".join([table(HEAD, rows), _how_it_was_measured(measured), _published_table()])
+
+
+def _published_table() -> str:
+    rows = []
+    for name, network in networks.NETWORKS.items():
+        if network.published_recipe is not None:
             record = json.loads((WEIGHTS_DIR / f"{name}.published.json").read_text())
             test = record["metrics"]["test"]
-            stated = [percent(value) for value in (kind.published_result or (None, None))]
+            stated = [percent(value) for value in (network.published_result or (None, None))]
             command = f"`edge-adder train --network {name} --recipe published`"
-            published.append((command, percent(test["digit"]), percent(test["sum"]), *stated))
-    return "\n\n".join(
-        [
-            table(head, rows),
-            _how_it_was_measured(measured),
-            table(("as published", "digit", "sum", "published digit", "published sum"), published),
-        ]
-    )
+            rows.append((command, percent(test["digit"]), percent(test["sum"]), *stated))
+    return table(("as published", "digit", "sum", "published digit", "published sum"), rows)
 
 
 def _how_it_was_measured(measured: dict[str, Any]) -> str:
     machine = measured["machine"]
     pairs = sorted({row["compared_pairs"] for row in measured["networks"].values()})
     return (
-        "digit, sum: accuracy over 10,000 test images × 10 numbers. p50: of "
-        f"{measured['calls']:,} calls of raw `session.run`, batch 1, one thread, all in one run; "
-        f"floor: the same of an identity graph, {measured['floor_us']} µs; × floor: the median "
-        "over all turns of the ratio within a turn, so not quite the quotient. Largest difference "
-        "from PyTorch in nats, and changed answers: of "
+        "digit, sum: accuracy over 10,000 test images with all ten numbers. p50: median of "
+        f"{measured['calls']:,} calls of raw `session.run`, batch 1, one thread, all networks in "
+        "one run. × floor: the ratio to an identity graph, which takes "
+        f"{measured['floor_us']} µs, as the median of the ratios of all rounds. Largest difference "
+        "from PyTorch in nats, and changed answers: over "
         f"{' or '.join(f'{count:,}' for count in pairs)} pairs, at batches of 1, 2 and 257. "
         f"{machine['cpu']}, {machine['allowed_cores']} shared cores, {machine['python']}, "
         f"onnxruntime {machine['packages']['onnxruntime']}."

@@ -11,11 +11,11 @@ from export.synthetic.digits import draw_digit
 from export.synthetic.strokes import photograph
 
 PAGE = ("140", "26")
-"""The digits on page.jpg, line by line."""
+"""Digits on page.jpg, line by line."""
 
 
 def on_squared_paper(photo: Image.Image, generator: np.random.Generator) -> Image.Image:
-    """A photograph with squares printed on its paper, dust, and a shadow across."""
+    """Return a photograph with a printed grid, dust, and a shadow across it."""
     pixels = np.asarray(photo).astype(np.float64)
     y, x = np.indices(pixels.shape[:2])
     lines = (x % 40 < 2) | (y % 40 < 2)
@@ -26,7 +26,7 @@ def on_squared_paper(photo: Image.Image, generator: np.random.Generator) -> Imag
 
 
 def page() -> Image.Image:
-    """A sheet with several digits, one line below another."""
+    """Draw a page with several digits in lines."""
     generator = np.random.default_rng(8)
     ink = np.zeros((480, 640), np.uint8)
     for row, line in enumerate(PAGE):
@@ -37,12 +37,12 @@ def page() -> Image.Image:
 
 
 def samples() -> dict[str, Image.Image]:
-    """Each sample by its file name.
+    """Draw the samples; return each by its file name.
 
-    One is in MNIST's form already, one dark on white, one transparent, two are photographs, of
-    plain and of squared paper, and the last is a page of digits.
+    One is in MNIST's format, one dark on white, one transparent, two are photographs, of plain and
+    of squared paper, and the last is a page of digits.
     """
-    ready = Image.fromarray(draw_digit(7, np.random.default_rng(7)))
+    mnist_format = Image.fromarray(draw_digit(7, np.random.default_rng(7)))
     pen = Image.fromarray(draw_digit(3, np.random.default_rng(3), side=280))
     ink = Image.fromarray(draw_digit(4, np.random.default_rng(4), side=160))
     transparent = Image.new("LA", ink.size, 0)
@@ -54,7 +54,7 @@ def samples() -> dict[str, Image.Image]:
     squared.paste(Image.fromarray(draw_digit(9, np.random.default_rng(9), side=260)), (150, 130))
     photo = photograph(np.asarray(squared), np.random.default_rng(10))
     return {
-        "seven.png": ready,
+        "seven.png": mnist_format,
         "three.png": ImageOps.invert(pen).convert("RGB"),
         "four.png": transparent,
         "five.jpg": photograph(np.asarray(paper), np.random.default_rng(6)),

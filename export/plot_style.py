@@ -38,19 +38,20 @@ DOTS_PER_INCH = 120
 
 @contextmanager
 def plot(
-    width: float, height: float, columns: int = 1, *, share_y: bool = False
+    width: float, height: float, columns: int = 1, *, rows: int = 1, share_y: bool = False
 ) -> Iterator[tuple[Figure, list[Axes]]]:
     """Open a figure in the common style; everything on it must be drawn within the block.
 
     Args:
         width: In inches.
         height: In inches.
-        columns: Number of axes, side by side.
+        columns: Number of axes side by side.
+        rows: Number of such rows; the axes come row by row.
         share_y: Whether they have the y-axis in common.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        yield figure, list(figure.subplots(1, columns, sharey=share_y, squeeze=False)[0])
+        yield figure, list(figure.subplots(rows, columns, sharey=share_y, squeeze=False).flat)
 
 
 def use_plain_numbers(axis: Axis) -> None:

@@ -275,7 +275,7 @@ def _on_wood(digit: int, generator: Generator) -> Scene:
 
 SCENES: dict[str, DrawScene] = {
     "plain paper": _on(WHITE, BLUE),
-    "small, 3 megapixels": _small,
+    "small in 3 megapixels": _small,
     "in a corner": _corner,
     "pencil": _on(WHITE, GREY, strength=0.22),
     "pencil in shade": _on(WHITE, GREY, strength=0.25, light=_ramp(0.55, 1)),
@@ -286,7 +286,7 @@ SCENES: dict[str, DrawScene] = {
     "blackboard": _blackboard,
     "green board": _on((30, 80, 60), (195, 195, 188), grain=5, light=_ramp(0.7, 1.2)),
     "red on black": _on((10, 10, 12), (170, 20, 20)),
-    "ruled, with margin": _ruled,
+    "ruled with margin": _ruled,
     "squared": _squared,
     "dotted": _dotted,
     "box of a form": _form,

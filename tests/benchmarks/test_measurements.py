@@ -1,19 +1,20 @@
-"""The measuring commands run, and what they print is measured."""
+"""Measurements of processes and files, and the accuracy that the bundled model states."""
 
 from __future__ import annotations
 
-import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch", reason="the workshop needs the extra `export`")
+pytest.importorskip("torch", reason="needs the development tools")
 
-from benchmarks import accuracy, startup
+from benchmarks import files, startup
 from edge_adder import EdgeAdder
 from edge_adder.errors import EdgeAdderError
+from edge_adder.evaluation import datasets
+from edge_adder.evaluation.evaluate import evaluate
+from edge_adder.parity import bundled_vectors
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,54 +27,29 @@ def test_startup_compares_two_processes_that_answer(capsys: pytest.CaptureFixtur
     assert float(ratio.split()[1]) == pytest.approx(milliseconds[0] / milliseconds[1], abs=0.01)
 
 
-def test_startup_refuses_a_command_that_answers_wrongly() -> None:
+def test_startup_refuses_a_wrong_answer() -> None:
     with pytest.raises(EdgeAdderError, match="answered 'nothing"):
-        startup.seconds([sys.executable, "-c", "print('nothing')"])
+        startup.time_process([sys.executable, "-c", "print('nothing')"])
 
 
 def test_the_bare_script_has_ten_lines() -> None:
     source = (ROOT / "benchmarks" / "bare.py").read_text()
     code = source.partition('"""\n')[2].splitlines()
-    assert (
-        0 < len([line for line in code if line and not line.startswith(("import", "from"))]) <= 10
-    )
+    assert 0 < len([line for line in code if line and not line.startswith(("import", "from"))]) < 11
 
 
-def test_accuracy_asks_arrays_and_files(
-    tiny_mnist: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    accuracy.main(files=10, data_dir=tiny_mnist)
-    arrays, files = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"arrays: 1,000 pairs, digit (9[5-9]|100)\.\d\d%, sum .*%", arrays)
-    assert files.startswith("PNG files through `edge-adder predict`: 100 pairs of 10 files, digit ")
-    assert files.endswith("the same answers as the arrays: True")
-
-
-def test_accuracy_counts_wrong_answers(
-    tiny_mnist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for source in (tiny_mnist / "MNIST" / "raw").iterdir():
-        data = bytearray(source.read_bytes())
-        if source.name == "t10k-labels-idx1-ubyte":
-            data[8:33] = bytes((label + 1) % 10 for label in data[8:33])  # a quarter is wrong
-        (raw / source.name).write_bytes(data)
-    accuracy.main(files=4, data_dir=tmp_path)
-    shown = capsys.readouterr().out
-    assert 70 <= float(re.search(r"digit ([0-9.]+)%", shown)[1]) <= 75
+def test_all_files_are_answered(adder: EdgeAdder) -> None:
+    found = files.measure(adder, bundled_vectors()["image"], files=70, rounds=2)
+    assert found["files"] == 70
+    rates = found["decoded_per_second"], found["decoded_on_one_per_second"]
+    for rate, ratio in zip(rates, (found["ratio"], found["ratio_on_one"]), strict=True):
+        assert rate > 1
+        assert ratio == pytest.approx(found["predicted_per_second"] / rate, rel=0.9)
 
 
 @pytest.mark.mnist
-def test_the_bundled_model_is_as_accurate_as_its_provenance_says() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.accuracy", "--files", "100"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    )
-    test = EdgeAdder().provenance["metrics"]["test"]
-    wanted = f"arrays: 100,000 pairs, digit {test['digit']:.2%}, sum {test['sum']:.2%}"
-    assert done.stdout.splitlines()[0] == wanted
-    assert done.stdout.splitlines()[1].endswith("the same answers as the arrays: True")
+def test_the_bundled_model_is_as_accurate_as_its_provenance_says(adder: EdgeAdder) -> None:
+    stated = adder.provenance["metrics"]["test"]
+    found = evaluate(adder, datasets.load())
+    assert found.pairs == stated["pairs"] == 100_000
+    assert (found.digit, found.sum) == pytest.approx((stated["digit"], stated["sum"]))

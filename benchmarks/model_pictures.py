@@ -1,0 +1,101 @@
+"""The pictures of the bundled model in docs, and the figures that they show."""
+
+from __future__ import annotations
+
+import runpy
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks import plots
+from benchmarks.robustness import conditions, uncertain
+from edge_adder import EdgeAdder
+from edge_adder.evaluation.datasets import MNIST_FILES, LabelledPictures, cache_dir, find_data_dir
+from edge_adder.evaluation.evaluate import CONFUSION_FILE, WRONG_FILE, evaluate
+from edge_adder.explain import explanation
+from edge_adder.files import make_folder, write_atomically
+from edge_adder.preprocessing.prepare import inspect
+from export import networks
+from export.data import LabelledImages
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+CONFUSION, WRONG, COVERAGE = (
+    f"docs/{networks.DEFAULT}-{name}.png" for name in ("confusion", "wrong", "coverage")
+)
+SAMPLES, EXPLAIN, CONDITIONS = (f"docs/{name}.png" for name in ("samples", "explain", "conditions"))
+PICTURES = (CONFUSION, WRONG, COVERAGE, SAMPLES, EXPLAIN, CONDITIONS)
+"""Paths in the checkout."""
+
+MIN_PROBABILITY = 0.9
+"""The minimum probability whose coverage is among the figures."""
+
+NUMBER = 5
+"""Number that is added to each sample in the pictures."""
+
+EXPLAINED = EXAMPLES / "nine.jpg"
+"""The sample in the picture of an explanation."""
+
+SAMPLES_SCRIPT = EXAMPLES / "picture.py"
+
+
+def draw_pictures(
+    model: Path, folder: Path, images: LabelledImages, data_dir: Path | None
+) -> dict[str, Any]:
+    """Draw `PICTURES`.
+
+    Args:
+        model: The model file.
+        folder: Stands for the checkout.
+        images: The test images.
+        data_dir: The folder that they were read from, as `load_mnist` takes it.
+
+    Returns:
+        The figures that the pictures show.
+
+    Raises:
+        FileAccessError: A file cannot be written.
+    """
+    adder = EdgeAdder(model)
+    make_folder(folder / "docs")
+    with tempfile.TemporaryDirectory() as drawn:
+        found = evaluate(adder, as_pictures(images, data_dir), out=Path(drawn))
+        for name, file in ((CONFUSION, CONFUSION_FILE), (WRONG, WRONG_FILE)):
+            write_atomically(folder / name, (Path(drawn) / file).read_bytes())
+    write_atomically(folder / COVERAGE, plots.coverage(found.coverage))
+    runpy.run_path(str(SAMPLES_SCRIPT))["draw"](NUMBER, model, folder / SAMPLES)
+    inspection = inspect(EXPLAINED)
+    prediction = adder.predict_prepared(*inspection.digits[0], NUMBER)
+    write_atomically(folder / EXPLAIN, explanation(inspection, prediction))
+    non_digits = uncertain.measure(adder, uncertain.COUNT)
+    scenes = conditions.measure_all(adder, conditions.COUNT)
+    write_atomically(folder / CONDITIONS, conditions.draw_examples(scenes, conditions.COUNT))
+    return {
+        "calibration_error": {
+            "digit": found.digit_calibration_error,
+            "sum": found.sum_calibration_error,
+        },
+        "coverage": next(
+            asdict(each) for each in found.coverage if each.min_probability == MIN_PROBABILITY
+        ),
+        "non_digits_of_each_kind": uncertain.COUNT,
+        "not_answered": {each.kind: each.not_answered for each in non_digits},
+        "digits_in_each_scene": conditions.COUNT,
+        "scenes": {name: each.read / conditions.COUNT for name, each in scenes.items()},
+    }
+
+
+def as_pictures(images: LabelledImages, data_dir: Path | None) -> LabelledPictures:
+    """Return test images in the form that `edge_adder.evaluation.evaluate` takes.
+
+    Args:
+        images: The images and their digits.
+        data_dir: The folder that they were read from, as `load_mnist` takes it.
+    """
+    return LabelledPictures(
+        source=find_data_dir(data_dir) or cache_dir(),
+        names=[f"{MNIST_FILES[2]}[{index}]" for index in range(len(images))],
+        images=list(images.images[:, 0].numpy()),
+        labels=images.labels.numpy(),
+    )
