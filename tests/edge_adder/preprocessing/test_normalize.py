@@ -47,9 +47,12 @@ def test_strokes_within_mnists_range_stay() -> None:
     assert stroke_width(image >= 128) == pytest.approx(width, rel=0.12)
 
 
-def test_a_blot_is_not_eaten_up() -> None:
-    image, _ = normalize(np.full((50, 50), 255, np.uint8))
-    assert (image == 255).sum() >= 16 * 16
+def test_strokes_are_not_thinned_until_they_break() -> None:
+    ink = np.full((100, 100), 255, np.uint8)
+    ink[43:57, 43:57] = 0
+    image, width = normalize(ink)
+    assert width > STROKE_WIDTHS[1]
+    assert (image >= 128).sum() > 350
 
 
 def test_faint_ink_becomes_full() -> None:

@@ -54,146 +54,158 @@ def ruled(slope: float = 0.0) -> np.ndarray:
     return paper
 
 
-class TestPaper:
-    @pytest.mark.parametrize("brightness", [1.0, 0.6, 0.3])
-    def test_plain(self, brightness: float) -> None:
-        found = segmented(written(brightness))
-        assert (found.ink, found.background) == ("dark", "plain")
-        assert agreement(found) > 0.85
-
-    def test_light_ink_on_dark(self) -> None:
-        found = segmented(255 - written())
-        assert found.ink == "light"
-        assert agreement(found) > 0.85
-
-    def test_a_shadow(self) -> None:
-        found = segmented(written(in_shade()))
-        assert (found.ink, found.background) == ("dark", "uneven")
-        assert agreement(found) > 0.75
-
-    def test_a_soft_shadow_with_more_contrast(self) -> None:
-        found = segmented(written(np.linspace(0.5, 0.95, SIDE), ink=0.8))
-        assert found.ink == "dark"
-        assert agreement(found) > 0.6
-
-    def test_a_shadow_with_an_edge(self) -> None:
-        paper = np.full((SIDE, SIDE), 0.9)
-        paper[:, : SIDE // 2] = 0.45
-        assert agreement(segmented(written(paper))) > 0.6
-
-    def test_grain(self) -> None:
-        noise = np.random.default_rng(0).normal(0, 0.03, (SIDE, SIDE))
-        assert agreement(segmented(written(np.clip(0.8 + noise, 0, 1)))) > 0.8
-
-    @pytest.mark.parametrize("slope", [0.0, 0.04, -0.06])
-    def test_ruled(self, slope: float) -> None:
-        assert agreement(segmented(written(0.9 * ruled(slope)))) > 0.7
-
-    def test_squared(self) -> None:
-        assert agreement(segmented(written(0.9 * ruled() * ruled().T))) > 0.65
-
-    @pytest.mark.parametrize("grain", [0.005, 0.02])
-    def test_blank_in_shade(self, grain: float) -> None:
-        noise = np.random.default_rng(1).normal(0, grain, (SIDE, SIDE))
-        blank = np.rint(255 * np.clip(in_shade() + noise, 0, 1)).astype(np.uint8)
-        assert segment(blank) is None
-
-    @pytest.mark.parametrize("dark", [True, False])
-    def test_the_background_is_without_ink(self, dark: bool) -> None:
-        paper, pixels = 255 * in_shade(), written(in_shade()).astype(np.float32)
-        if not dark:
-            paper, pixels = 255 - paper, 255 - pixels
-        difference = np.abs(estimate_background(pixels, dark=dark) - paper)
-        assert difference[8:-8, 8:-8].max() < 30
+def grain(spread: float, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, spread, (SIDE, SIDE))
 
 
-class TestInk:
-    def test_faint_pencil(self) -> None:
-        assert agreement(segmented(written(ink=0.88))) > 0.8
-
-    def test_nothing_fainter_than_the_limit(self) -> None:
-        assert segment(written(ink=1 - 0.8 * MIN_CONTRAST)) is None
-
-    def test_a_stroke_that_fades_stays_whole(self) -> None:
-        fading = strokes() * np.linspace(1, 0.35, SIDE, dtype=np.float32)[:, None]
-        found = segmented(np.rint(240 * (1 - 0.8 * fading)).astype(np.uint8))
-        assert agreement(found) > 0.8
-
-    def test_blurred_faint_ink_in_shade(self) -> None:
-        blurred = Image.fromarray(written(in_shade(), ink=0.6)).resize((80, 80))
-        segmented(blurred.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
-
-    def test_a_hair(self) -> None:
-        assert agreement(segmented(written(1.0, pen=1)), pen=1) > 0.9
-
-    @pytest.mark.parametrize("ink", ["dark", "light"])
-    def test_bold_ink_on_more_than_half_of_the_picture(self, ink: str) -> None:
-        pixels = np.full((28, 28), 240, np.uint8)
-        pixels[3:25, 4:24] = 10
-        pixels[8:11, 11:17] = pixels[17:20, 11:17] = 240
-        found = segmented(pixels if ink == "dark" else 255 - pixels)
-        assert found.ink == ink
-        assert found.mask.sum() == (pixels == 10).sum()
-
-    def test_of_a_colour_as_bright_as_the_paper(self) -> None:
-        amount = strokes()[:, :, None]
-        pixels = np.rint((1 - amount) * (150, 220, 235) + amount * (235, 190, 40))
-        found = segmented(pixels.astype(np.uint8))
-        assert found.channel != "brightness"
-        assert agreement(found) > 0.85
-
-    def test_the_polarity_can_be_forced(self) -> None:
-        assert segmented(written(in_shade()), ink="dark").ink == "dark"
-        light = segment(written(in_shade()), ink="light")
-        assert light is None or light.ink == "light"
-
-    def test_the_amount_of_ink(self) -> None:
-        found = segmented(written(1.0))
-        amount = found.amount_of_ink(found.mask)
-        assert (amount.max(), amount.dtype) == (255, np.uint8)
-        rows, columns = np.nonzero(found.mask)
-        assert amount.shape == (np.ptp(rows) + 3, np.ptp(columns) + 3)
+def with_a_dark_half() -> np.ndarray:
+    return np.where(np.arange(SIDE) < SIDE // 2, 0.45, 0.9)
 
 
-class TestWhatIsLeftOut:
-    def test_dust(self) -> None:
-        pixels = written()
-        for row, column in np.random.default_rng(1).integers(3, SIDE - 3, (30, 2)):
-            pixels[row, column] = 40
-        assert agreement(segmented(pixels)) > 0.8
-
-    def test_what_hangs_in_from_the_edge(self) -> None:
-        pixels = written()
-        pixels[:, :9] = pixels[-6:, 60:] = 20  # the table beside the paper
-        assert agreement(segmented(pixels)) > 0.8
-
-    def test_a_box_around_the_digit(self) -> None:
-        picture = Image.fromarray(written())
-        ImageDraw.Draw(picture).rectangle((25, 20, 135, 145), outline=20, width=4)
-        assert agreement(segmented(picture)) > 0.8
-
-    def test_a_thumb_that_shows_best_in_another_channel(self) -> None:
-        picture = Image.fromarray(written()).convert("RGB")
-        ImageDraw.Draw(picture).ellipse((-30, 110, 35, 190), (205, 150, 120))
-        assert agreement(segmented(picture)) > 0.8
+def fading() -> np.ndarray:
+    amount = strokes() * np.linspace(1, 0.35, SIDE, dtype=np.float32)[:, None]
+    return np.rint(240 * (1 - 0.8 * amount)).astype(np.uint8)
 
 
-class TestWhatStays:
-    def test_a_part_of_the_digit(self) -> None:
-        pixels = written()
-        pixels[76:84, 40:58] = 40  # a bar of the 7, that does not touch it
-        assert segmented(pixels).mask[80, 50]
+def dusty() -> np.ndarray:
+    pixels = written()
+    rows, columns = np.random.default_rng(1).integers(3, SIDE - 3, (30, 2)).T
+    pixels[rows, columns] = 40
+    return pixels
 
-    def test_a_stroke_that_reaches_the_edge(self) -> None:
-        picture = Image.fromarray(written())
-        ImageDraw.Draw(picture).line([(75, 115), (60, SIDE)], fill=45, width=8)
-        assert segmented(picture).mask[SIDE - 3].any()
 
-    def test_a_0_around_a_dot(self) -> None:
-        picture = Image.new("L", (SIDE, SIDE), 230)
-        draw = ImageDraw.Draw(picture)
-        draw.rounded_rectangle((50, 30, 110, 130), 25, outline=30, width=8)
-        draw.rectangle((76, 74, 84, 86), fill=30)
-        rows, columns = np.nonzero(segmented(picture).mask)
-        assert (rows.min(), rows.max()) == (30, 130)
-        assert (columns.min(), columns.max()) == (50, 110)
+def beside_a_table() -> np.ndarray:
+    pixels = written()
+    pixels[:, :9] = pixels[-6:, 60:] = 20
+    return pixels
+
+
+def boxed() -> Image.Image:
+    picture = Image.fromarray(written())
+    ImageDraw.Draw(picture).rectangle((25, 20, 135, 145), outline=20, width=4)
+    return picture
+
+
+def held_by_a_thumb() -> Image.Image:
+    """A thumb that shows best in another channel than brightness."""
+    picture = Image.fromarray(written()).convert("RGB")
+    ImageDraw.Draw(picture).ellipse((-30, 110, 35, 190), (205, 150, 120))
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("pixels", "least"),
+    [
+        pytest.param(written(0.9, ink=0.88), 0.8, id="faint pencil"),
+        pytest.param(fading(), 0.8, id="a stroke that fades"),
+        pytest.param(written(np.linspace(0.5, 0.95, SIDE), ink=0.8), 0.6, id="soft shadow"),
+        pytest.param(written(with_a_dark_half()), 0.6, id="shadow with an edge"),
+        pytest.param(written(np.clip(0.8 + grain(0.03, 0), 0, 1)), 0.8, id="grain"),
+        *(pytest.param(written(0.9 * ruled(s)), 0.7, id=f"ruled, {s}") for s in (0, 0.04, -0.06)),
+        pytest.param(written(0.9 * ruled() * ruled().T), 0.65, id="squared"),
+        pytest.param(dusty(), 0.8, id="dust"),
+        pytest.param(beside_a_table(), 0.8, id="what hangs in from the edge"),
+        pytest.param(boxed(), 0.8, id="a box around the digit"),
+        pytest.param(held_by_a_thumb(), 0.8, id="a thumb"),
+    ],
+)
+def test_the_digit_is_found(pixels: np.ndarray | Image.Image, least: float) -> None:
+    assert agreement(segmented(pixels)) > least
+
+
+@pytest.mark.parametrize("brightness", [1.0, 0.6, 0.3])
+def test_on_plain_paper(brightness: float) -> None:
+    found = segmented(written(brightness))
+    assert (found.ink, found.background) == ("dark", "plain")
+    assert agreement(found) > 0.85
+
+
+def test_light_on_dark() -> None:
+    found = segmented(255 - written())
+    assert found.ink == "light"
+    assert agreement(found) > 0.85
+
+
+def test_in_shade() -> None:
+    found = segmented(written(in_shade()))
+    assert (found.ink, found.background) == ("dark", "uneven")
+    assert agreement(found) > 0.75
+    blurred = Image.fromarray(written(in_shade(), ink=0.6)).resize((80, 80))
+    segmented(blurred.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+
+
+def test_a_hair() -> None:
+    assert agreement(segmented(written(1.0, pen=1)), pen=1) > 0.9
+
+
+@pytest.mark.parametrize("ink", ["dark", "light"])
+def test_bold_ink_on_more_than_half_of_the_picture(ink: str) -> None:
+    pixels = np.full((28, 28), 240, np.uint8)
+    pixels[3:25, 4:24] = 10
+    pixels[8:11, 11:17] = pixels[17:20, 11:17] = 240
+    found = segmented(pixels if ink == "dark" else 255 - pixels)
+    assert found.ink == ink
+    assert found.mask.sum() == (pixels == 10).sum()
+
+
+def test_ink_of_a_colour_as_bright_as_the_paper() -> None:
+    amount = strokes()[:, :, None]
+    pixels = np.rint((1 - amount) * (150, 220, 235) + amount * (235, 190, 40))
+    found = segmented(pixels.astype(np.uint8))
+    assert found.channel != "brightness"
+    assert agreement(found) > 0.85
+
+
+def test_the_polarity_can_be_forced() -> None:
+    assert segmented(written(in_shade()), ink="dark").ink == "dark"
+    light = segment(written(in_shade()), ink="light")
+    assert light is None or light.ink == "light"
+
+
+def test_the_amount_of_ink_is_cropped_to_the_digit_and_a_pixel_around_it() -> None:
+    found = segmented(written(1.0))
+    amount = found.amount_of_ink(found.mask)
+    rows, columns = np.nonzero(found.mask)
+    assert amount.shape == (np.ptp(rows) + 3, np.ptp(columns) + 3)
+    assert (amount.max(), amount.dtype) == (255, np.uint8)
+
+
+@pytest.mark.parametrize("spread", [0.005, 0.02])
+def test_grain_in_shade_is_not_ink(spread: float) -> None:
+    blank = np.rint(255 * np.clip(in_shade() + grain(spread, 1), 0, 1)).astype(np.uint8)
+    assert segment(blank) is None
+
+
+def test_nothing_below_the_minimum_contrast_is_ink() -> None:
+    assert segment(written(ink=1 - 0.8 * MIN_CONTRAST)) is None
+
+
+@pytest.mark.parametrize("dark", [True, False])
+def test_the_background_is_without_ink(dark: bool) -> None:
+    paper, pixels = 255 * in_shade(), written(in_shade()).astype(np.float32)
+    if not dark:
+        paper, pixels = 255 - paper, 255 - pixels
+    difference = np.abs(estimate_background(pixels, dark=dark) - paper)
+    assert difference[8:-8, 8:-8].max() < 30
+
+
+def test_a_part_of_the_digit_stays() -> None:
+    pixels = written()
+    pixels[76:84, 40:58] = 40  # a bar of the 7, that does not touch it
+    assert segmented(pixels).mask[80, 50]
+
+
+def test_a_stroke_that_reaches_the_edge_stays() -> None:
+    picture = Image.fromarray(written())
+    ImageDraw.Draw(picture).line([(75, 115), (60, SIDE)], fill=45, width=8)
+    assert segmented(picture).mask[SIDE - 3].any()
+
+
+def test_a_0_around_a_dot_is_not_taken_for_a_box() -> None:
+    picture = Image.new("L", (SIDE, SIDE), 230)
+    draw = ImageDraw.Draw(picture)
+    draw.rounded_rectangle((50, 30, 110, 130), 25, outline=30, width=8)
+    draw.rectangle((76, 74, 84, 86), fill=30)
+    rows, columns = np.nonzero(segmented(picture).mask)
+    assert (rows.min(), rows.max()) == (30, 130)
+    assert (columns.min(), columns.max()) == (50, 110)
