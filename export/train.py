@@ -267,9 +267,15 @@ def _finish(run: _Run, *, test: bool) -> TrainResult:
         tested, confusion = evaluate(network, images.to(run.data.validation.labels.device))
         metrics, title = metrics | {"test": tested.to_dict()}, f"Test: {tested}"
     _save_results(run, metrics)
-    write_atomically(config.out / CURVES_FILE, plots.curves(run.state.history))
-    write_atomically(config.out / CONFUSION_FILE, confusion_matrix(confusion.tolist(), title))
+    _save_plots(run, confusion, title)
     return TrainResult(config.out / CHECKPOINT_FILE, validation, tested)
+
+
+def _save_plots(run: _Run, confusion: Tensor, title: str) -> None:
+    curves = plots.curves(run.state.history)
+    write_atomically(run.config.out / CURVES_FILE, curves)
+    matrix = confusion_matrix(confusion.tolist(), title)
+    write_atomically(run.config.out / CONFUSION_FILE, matrix)
 
 
 def _save_results(run: _Run, metrics: dict[str, Any]) -> None:

@@ -1,46 +1,33 @@
-"""A network that was trained for a moment, and the committed one."""
+"""A short training, and the committed checkpoint with its ONNX file."""
 
 from __future__ import annotations
 
-import signal
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch", reason="the workshop needs the extra `export`")
+pytest.importorskip("torch", reason="the development tools need the extra `export`")
 
-from edge_adder.cli.main import main as cli
+import torch
+
+from edge_adder.evaluation.datasets import DATA_VARIABLE
 from export import checkpoint as checkpoints
+from export import to_onnx
 from export.checkpoint import Checkpoint
-from export.train import TrainConfig, train
+from export.config import TrainConfig
+from export.train import train
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
-
-@pytest.fixture
-def in_process(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Run:
-    """The command line as `edge_adder` runs it, without a process that loads PyTorch anew."""
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), out, err)
-
-    return run
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """PyTorch computes on one thread: two that share a busy core wait for each other."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def short(tiny_mnist: Path) -> dict[str, object]:
-    """The settings of a run that takes a second or two."""
-    return {"epochs": 3, "batch_size": 50, "device": "cpu", "data_dir": tiny_mnist}
+    """The settings of a run that takes a second."""
+    return {"epochs": 2, "batch_size": 50, "device": "cpu", "data_dir": tiny_mnist}
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +42,17 @@ def trained(short: dict[str, object], tmp_path_factory: pytest.TempPathFactory) 
 def committed() -> Checkpoint:
     """The committed checkpoint of the default network."""
     return checkpoints.load(checkpoints.committed("edge"))
+
+
+@pytest.fixture(scope="session")
+def content(committed: Checkpoint) -> bytes:
+    """The committed checkpoint as ONNX."""
+    return to_onnx.to_onnx(committed.build(), committed)
+
+
+@pytest.fixture
+def small_gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A gate of 20 drawn digits, for tests that are about something else."""
+    monkeypatch.setattr(to_onnx, "GATE_IMAGES", 20)
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -11,7 +11,7 @@ from torch import nn
 from edge_adder.contract import IMPOSSIBLE_LOG_PROBABILITY
 from edge_adder.errors import InputError
 from export import networks
-from export.catalogue import count_multiply_adds, count_parameters
+from export.catalogue import count_folded_parameters, count_multiply_adds, count_parameters
 from export.networks.bn_adder import BnAdder
 from export.networks.bottleneck import Bottleneck
 from export.networks.early_fusion import EarlyFusion
@@ -19,7 +19,6 @@ from export.networks.edge import Edge
 from export.networks.parts import ExactAdder, Network, one_hot, scale_image
 from export.networks.scalar_concat import ScalarConcat
 from export.networks.wide import Wide
-from export.train import TrainConfig
 
 
 def ask(network: nn.Module, batch: int = 2, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -30,8 +29,13 @@ def ask(network: nn.Module, batch: int = 2, seed: int = 0) -> tuple[torch.Tensor
         return network.eval()(image, torch.arange(batch) % 10)
 
 
-def shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
+def shapes(network: nn.Module) -> str:
+    """Name and shape of each weight, biases left out, as ``conv1 6×1×5×5, …``."""
+    return ", ".join(
+        f"{name.removesuffix('.weight')} {'×'.join(map(str, parameter.shape))}"
+        for name, parameter in network.named_parameters()
+        if not name.endswith(".bias")
+    )
 
 
 def sizes(network: nn.Module, kind: type[nn.Module] | tuple[type[nn.Module], ...]) -> list[int]:
@@ -65,16 +69,6 @@ class TestEveryNetwork:
         stated = re.search(r"([0-9.]+) M multiply-adds", type(network).__doc__)
         assert f"{count_parameters(network):,} parameters" in type(network).__doc__
         assert float(stated[1]) == pytest.approx(millions, rel=0.02)
-
-    def test_its_recipes_are_settings_of_a_training(self, name: str) -> None:
-        kind = networks.NETWORKS[name]
-        assert TrainConfig.for_network(name).network == name
-        if kind.published_recipe is None:
-            with pytest.raises(InputError, match=r"expected one of early-fusion, bottleneck$"):
-                TrainConfig.for_network(name, "published")
-        else:
-            config = TrainConfig.for_network(name, "published")
-            assert (config.augment, config.averaging, config.schedule) == (False, 0.0, "constant")
 
     def test_its_first_convolution_meets_ink_from_0_to_1(self, name: str) -> None:
         network, seen = networks.create(name), []
@@ -111,32 +105,16 @@ class TestEveryNetwork:
 
 class TestEdge:
     def test_parameters_once_batch_norm_is_folded(self) -> None:
-        folded = sum(
-            module.weight.numel() + module.out_channels  # a folded BatchNorm leaves a bias
-            for module in Edge().modules()
-            if isinstance(module, nn.Conv2d)
-        )
-        assert folded == 23_178
-        assert count_multiply_adds(Edge()) == 271_488
+        assert count_folded_parameters(Edge()) == 23_178
         assert "23,178 once BatchNorm is folded" in Edge.__doc__
+        assert count_multiply_adds(Edge()) == 271_488
 
 
 class TestScalarConcat:
     def test_names_and_shapes_are_the_published_ones(self) -> None:
-        assert shapes(ScalarConcat()) == {
-            "conv1.weight": (6, 1, 5, 5),
-            "conv1.bias": (6,),
-            "conv2.weight": (12, 6, 5, 5),
-            "conv2.bias": (12,),
-            "fc1.weight": (120, 192),
-            "fc1.bias": (120,),
-            "fc2.weight": (60, 121),
-            "fc2.bias": (60,),
-            "out.weight": (20, 60),
-            "out.bias": (20,),
-            "out2.weight": (10, 120),
-            "out2.bias": (10,),
-        }
+        assert shapes(ScalarConcat()) == (
+            "conv1 6×1×5×5, conv2 12×6×5×5, fc1 120×192, fc2 60×121, out 20×60, out2 10×120"
+        )
 
     def test_the_published_count(self) -> None:
         assert count_parameters(ScalarConcat()) == 34_878
@@ -172,15 +150,10 @@ class TestBnAdder:
 
     def test_the_convolutions(self) -> None:
         convolutions = [m for m in BnAdder().modules() if isinstance(m, nn.Conv2d)]
-        assert [(c.in_channels, c.out_channels, *c.kernel_size) for c in convolutions] == [
-            (1, 10, 3, 3),
-            (10, 10, 3, 3),
-            (10, 15, 3, 3),
-            (15, 10, 1, 1),
-            (10, 10, 3, 3),
-            (10, 10, 3, 3),
-            (10, 10, 3, 3),
-            (10, 10, 5, 5),
+        found = [f"{c.in_channels}→{c.out_channels} {c.kernel_size[0]}" for c in convolutions]
+        assert found == [
+            *("1→10 3", "10→10 3", "10→15 3", "15→10 1"),
+            *("10→10 3", "10→10 3", "10→10 3", "10→10 5"),
         ]
         assert all(c.bias is None for c in convolutions)
 
@@ -193,13 +166,8 @@ class TestBnAdder:
         adder = [m for m in BnAdder().adder.modules() if not list(m.children())]
         layer = ["Linear", "BatchNorm1d", "ReLU", "Dropout"]
         assert [type(m).__name__ for m in adder] == [*layer * 3, "Linear"]
-        linear = [m for m in adder if isinstance(m, nn.Linear)]
-        assert [(m.in_features, m.out_features) for m in linear] == [
-            (20, 32),
-            (32, 64),
-            (64, 128),
-            (128, 19),
-        ]
+        linear = [(m.in_features, m.out_features) for m in adder if isinstance(m, nn.Linear)]
+        assert linear == [(20, 32), (32, 64), (64, 128), (128, 19)]
 
 
 class TestEarlyFusion:
@@ -216,26 +184,14 @@ class TestEarlyFusion:
         assert seen[0] is seen[1]
         assert network.linear2.in_features == 10
 
-    def test_the_published_recipe(self) -> None:
-        config = TrainConfig.for_network("early-fusion", "published")
-        assert (config.split, config.numbers) == ("random-80-20", "table")
-
 
 class TestBottleneck:
     def test_the_layers(self) -> None:
-        assert {name: shape for name, shape in shapes(Bottleneck()).items() if len(shape) > 1} == {
-            "conv1.weight": (32, 1, 3, 3),
-            "conv2.weight": (64, 32, 3, 3),
-            "reduce1.weight": (16, 64, 1, 1),
-            "conv3.weight": (32, 16, 3, 3),
-            "conv4.weight": (64, 32, 3, 3),
-            "reduce2.weight": (16, 64, 1, 1),
-            "conv5.weight": (32, 16, 3, 3),
-            "conv6.weight": (64, 32, 3, 3),
-            "conv7.weight": (10, 64, 3, 3),
-            "fc1.weight": (128, 20),
-            "fc2.weight": (19, 128),
-        }
+        assert shapes(Bottleneck()) == (
+            "conv1 32×1×3×3, conv2 64×32×3×3, reduce1 16×64×1×1, conv3 32×16×3×3, "
+            "conv4 64×32×3×3, reduce2 16×64×1×1, conv5 32×16×3×3, conv6 64×32×3×3, "
+            "conv7 10×64×3×3, fc1 128×20, fc2 19×128"
+        )
 
     def test_sizes(self) -> None:
         assert sizes(Bottleneck(), nn.Conv2d) == [28, 28, 14, 14, 14, 7, 5, 3, 1]
@@ -246,25 +202,14 @@ class TestBottleneck:
         network.fc2 = nn.Linear(128, 18)
         assert count_parameters(network) == 77_948
 
-    def test_the_published_recipe(self) -> None:
-        config = TrainConfig.for_network("bottleneck", "published")
-        assert (config.batch_size, config.epochs, config.augment) == (32, 10, False)
-
 
 class TestWide:
     def test_the_layers(self) -> None:
-        assert {name: shape for name, shape in shapes(Wide()).items() if len(shape) > 1} == {
-            "conv1.weight": (32, 1, 3, 3),
-            "conv2.weight": (64, 32, 3, 3),
-            "conv3.weight": (128, 64, 3, 3),
-            "conv4.weight": (256, 128, 3, 3),
-            "conv5.weight": (512, 256, 3, 3),
-            "conv6.weight": (1024, 512, 3, 3),
-            "conv7.weight": (10, 1024, 3, 3),
-            "fc1.weight": (128, 20),
-            "fc2.weight": (30, 128),
-            "fc3.weight": (19, 30),
-        }
+        assert shapes(Wide()) == (
+            "conv1 32×1×3×3, conv2 64×32×3×3, conv3 128×64×3×3, conv4 256×128×3×3, "
+            "conv5 512×256×3×3, conv6 1024×512×3×3, conv7 10×1024×3×3, "
+            "fc1 128×20, fc2 30×128, fc3 19×30"
+        )
 
     def test_sizes(self) -> None:
         assert sizes(Wide(), nn.Conv2d) == [28, 28, 14, 14, 5, 3, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import subprocess
@@ -15,25 +16,32 @@ import onnx
 import pytest
 import torch
 
-from edge_adder import EdgeAdder, ExitCode
+from edge_adder import EdgeAdder, ExitCode, parity
 from edge_adder.contract import CONTRACT, CONTRACT_KEY, PROVENANCE_KEY
 from edge_adder.errors import FileAccessError, InputError, ParityError
 from edge_adder.evaluation.datasets import DATA_VARIABLE
+from edge_adder.parity import PARITY_BOUND
 from edge_adder.predictor import BUNDLED_MODEL
 from export import checkpoint as checkpoints
 from export import networks, to_onnx, verify
 from export.checkpoint import Checkpoint
 from export.data import load_mnist
-from export.synthetic import digits as drawn
-from export.verify import BATCHES, BOUND, ParityRow
+from export.networks.parts import Network
+from export.synthetic.digits import draw_digits
+from export.verify import BATCHES, ParityRow
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
+COMMITTED = [name for name in networks.NETWORKS if name != "wide"]
+ROWS = [(batch, output) for batch in BATCHES for output in ("digit", "sum")]
 
-@pytest.fixture(scope="session")
-def content(committed: Checkpoint) -> bytes:
-    """The committed checkpoint as ONNX."""
-    return to_onnx.to_onnx(committed.build(), committed)
+
+@functools.cache
+def untrained(name: str) -> tuple[Network, bytes]:
+    """A network with fresh weights, and its ONNX file."""
+    torch.manual_seed(0)
+    network = networks.create(name).eval()
+    return network, to_onnx.to_onnx(network, Checkpoint(name, network.state_dict(), {}, {}))
 
 
 @pytest.fixture(scope="session")
@@ -42,11 +50,9 @@ def model(content: bytes) -> onnx.ModelProto:
 
 
 @pytest.fixture
-def small_gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A gate of 20 drawn digits, for tests that are about something else."""
-    monkeypatch.setattr(to_onnx, "GATE_IMAGES", 20)
-    monkeypatch.delenv(DATA_VARIABLE, raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def traced(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The committed checkpoint is not traced again, for tests of what is done with the file."""
+    monkeypatch.setattr(to_onnx, "to_onnx", lambda *_, **__: content)
 
 
 class TestTheFile:
@@ -80,21 +86,14 @@ class TestTheFile:
         assert provenance["network"] == "edge"
         assert provenance["weights_sha256"] == committed.sha256
         assert provenance["metrics"] == committed.metrics
-        assert provenance["parity"]["bound"] == BOUND
+        assert provenance["parity"]["bound"] == PARITY_BOUND
         assert provenance["operators"] == Counter(node.op_type for node in model.graph.node)
         assert provenance["versions"]["torch"] == torch.__version__.partition("+")[0]
 
     def test_every_operator_is_needed(self, model: onnx.ModelProto) -> None:
-        assert Counter(node.op_type for node in model.graph.node) == {
-            "Cast": 1,
-            "Conv": 5,
-            "Relu": 4,
-            "Reshape": 1,
-            "LogSoftmax": 1,
-            "Pad": 1,
-            "Gather": 1,
-            "GatherElements": 1,
-        }
+        kernels = {"Cast": 1, "Conv": 5, "Relu": 4, "Reshape": 1, "LogSoftmax": 1}
+        adder = {"Pad": 1, "Gather": 1, "GatherElements": 1}
+        assert Counter(node.op_type for node in model.graph.node) == kernels | adder
 
     def test_the_input_scale_is_in_the_first_convolution(
         self, model: onnx.ModelProto, committed: Checkpoint
@@ -105,9 +104,8 @@ class TestTheFile:
         )
         weights = committed.weights
         deviation = (weights["conv1.norm.running_var"] + 1e-5).sqrt()
-        folded = weights["conv1.conv.weight"] * (
-            weights["conv1.norm.weight"] / deviation / 255
-        ).view(-1, 1, 1, 1)
+        factor = (weights["conv1.norm.weight"] / deviation / 255).view(-1, 1, 1, 1)
+        folded = weights["conv1.conv.weight"] * factor
         assert kernel == pytest.approx(folded.numpy(), rel=1e-5, abs=1e-9)
 
     def test_the_exporters_notes_are_gone(self, content: bytes, model: onnx.ModelProto) -> None:
@@ -115,11 +113,6 @@ class TestTheFile:
         assert str(Path.cwd()).encode() not in content
         assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
         assert model.producer_name == "edge-adder"
-
-    def test_the_same_checkpoint_gives_the_same_bytes(
-        self, content: bytes, committed: Checkpoint
-    ) -> None:
-        assert to_onnx.to_onnx(committed.build(), committed) == content
 
     @pytest.mark.parametrize("opset", to_onnx.OPSETS)
     def test_every_offered_opset_computes_the_same(
@@ -129,19 +122,20 @@ class TestTheFile:
         proto = onnx.load_model_from_string(other)
         assert proto.opset_import[0].version == opset
         assert proto.ir_version == onnx.helper.find_min_ir_version_for(proto.opset_import)
-        images, numbers = verify.all_pairs(drawn.draw_digits(10)[0])
-        wanted, got = (EdgeAdder(c).run(images, numbers) for c in (content, other))
-        assert np.abs(wanted.sum - got.sum).max() < 1e-4
+        images, numbers = verify.all_pairs(draw_digits(10)[0])
+        expected, found = (EdgeAdder(c).run(images, numbers) for c in (content, other))
+        assert np.abs(expected.sum - found.sum).max() < 1e-4
+        if opset == to_onnx.OPSET:  # the same checkpoint gives the same bytes
+            assert other == content
 
     @pytest.mark.parametrize("batch", [1, 4])
     def test_a_fixed_batch_stands_in_file_and_contract(
-        self, committed: Checkpoint, content: bytes, batch: int, seven: np.ndarray
+        self, committed: Checkpoint, batch: int, seven: np.ndarray
     ) -> None:
         fixed = EdgeAdder(to_onnx.to_onnx(committed.build(), committed, batch=batch))
         assert fixed.batch == batch
         assert fixed.contract == CONTRACT.to_dict(batch)
-        wanted = EdgeAdder(content).predict(seven, 5)
-        assert fixed.predict(seven, 5).sum == wanted.sum == 12
+        assert fixed.predict(seven, 5).sum == 12
         answers = fixed.predict_many([seven, seven, b"", seven, seven, seven], 5, on_error="return")
         assert [getattr(a, "sum", None) for a in answers] == [12, 12, None, 12, 12, 12]
         with pytest.raises(InputError, match=f"this model takes batches of {batch}, got 3"):
@@ -161,21 +155,18 @@ class TestTheGate:
 
         adder = EdgeAdder(content)
         monkeypatch.setattr(EdgeAdder, "run", counted)
-        images, _ = drawn.draw_digits(60)
-        rows = verify.compare(committed.build(), adder, images, "60 drawn digits")
+        rows = verify.compare(committed.build(), adder, draw_digits(60)[0], "60 drawn digits")
         assert Counter(calls) == {1: 600, 2: 300, 257: 2, 600 - 2 * 257: 1}
-        assert [(r.batch, r.output, r.pairs) for r in rows] == [
-            (batch, output, 600) for batch in BATCHES for output in ("digit", "sum")
-        ]
-        assert all(0 <= r.largest_difference < BOUND for r in rows)
+        assert [(r.batch, r.output, r.pairs) for r in rows] == [(*row, 600) for row in ROWS]
+        assert all(0 <= r.largest_difference < PARITY_BOUND for r in rows)
         assert all(r.changed_answers == r.contradictions == 0 for r in rows)
 
     def test_another_weight_is_seen(self, committed: Checkpoint, content: bytes) -> None:
         network = committed.build()
         with torch.no_grad():
             network.conv5.bias[3] += 0.001
-        rows = verify.compare(network, EdgeAdder(content), drawn.draw_digits(20)[0], "digits")
-        assert max(row.largest_difference for row in rows) > BOUND
+        rows = verify.compare(network, EdgeAdder(content), draw_digits(20)[0], "digits")
+        assert max(row.largest_difference for row in rows) > PARITY_BOUND
         with pytest.raises(ParityError, match=r"parity failed: .* differs from PyTorch by 0\.001"):
             verify.check(rows, network)
 
@@ -201,12 +192,12 @@ class TestTheGate:
         row = ParityRow("5 digits", 50, 2, "sum", 0.0, 0, 3)
         verify.check([row], torch.nn.Linear(1, 1))
 
-    def test_test_images_join_where_they_are_at_hand(
-        self, committed: Checkpoint, content: bytes, tiny_mnist: Path
-    ) -> None:
-        rows = to_onnx.gate(committed.build(), EdgeAdder(content), to_onnx.gate_images(tiny_mnist))
-        assert {row.images for row in rows} == {"1,000 drawn digits", "100 test images"}
-        assert {row.pairs for row in rows} == {10_000, 1_000}
+    def test_test_images_join_where_they_are_available(self, tiny_mnist: Path) -> None:
+        images = to_onnx.gate_images(tiny_mnist)
+        assert {name: len(part) for name, part in images.items()} == {
+            "1,000 drawn digits": 1000,
+            "100 test images": 100,
+        }
 
     def test_a_named_folder_without_test_images_is_refused(
         self, monkeypatch: pytest.MonkeyPatch
@@ -215,24 +206,19 @@ class TestTheGate:
         with pytest.raises(InputError, match="no MNIST in /nonexistent"):
             to_onnx.gate_images(None)
 
-    @pytest.mark.usefixtures("small_gate")
+    @pytest.mark.usefixtures("small_gate", "traced")
     def test_a_failure_keeps_the_old_files(
         self, committed: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        folder = tmp_path / "out"
-        folder.mkdir()
-        for name in ("model.onnx", "model.parity.npz"):
-            (folder / name).write_bytes(b"old")
-        monkeypatch.setattr(verify, "BOUND", 0.0)
+        old = dict.fromkeys(("model.onnx", "model.parity.npz"), b"old")
+        for name, data in old.items():
+            (tmp_path / name).write_bytes(data)
+        monkeypatch.setattr(parity, "PARITY_BOUND", 0.0)
         with pytest.raises(ParityError) as caught:
-            to_onnx.export(committed, folder / "model.onnx")
+            to_onnx.export(committed, tmp_path / "model.onnx")
         assert caught.value.exit_code == ExitCode.MODEL
-        assert {p.name: p.read_bytes() for p in folder.iterdir()} == {
-            "model.onnx": b"old",
-            "model.parity.npz": b"old",
-        }
+        assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == old
 
-    @pytest.mark.usefixtures("small_gate")
     def test_an_infinite_output_fails(
         self, committed: Checkpoint, monkeypatch: pytest.MonkeyPatch, content: bytes
     ) -> None:
@@ -245,12 +231,13 @@ class TestTheGate:
 
         adder = EdgeAdder(content)
         monkeypatch.setattr(EdgeAdder, "run", broken)
-        with pytest.raises(ParityError, match="sum is not finite for 20 drawn digits at batch 1"):
-            to_onnx.gate(committed.build(), adder, to_onnx.gate_images(None))
+        with pytest.raises(ParityError, match="sum is not finite for 2 digits at batch 1"):
+            to_onnx.gate(committed.build(), adder, {"2 digits": draw_digits(2)[0]})
 
 
 @pytest.mark.usefixtures("small_gate")
 class TestWriting:
+    @pytest.mark.usefixtures("traced")
     def test_model_and_vectors_are_written(self, committed: Checkpoint, tmp_path: Path) -> None:
         result = to_onnx.export(committed, tmp_path / "new" / "mine.onnx")
         assert sorted(p.name for p in (tmp_path / "new").iterdir()) == [
@@ -261,28 +248,24 @@ class TestWriting:
         with np.load(result.vectors, allow_pickle=False) as stored:
             assert stored["image"].shape == (300, 1, 28, 28)
             assert str(stored["weights_sha256"]) == committed.sha256
-            wanted = verify.reference(committed.build(), stored["image"], stored["number"])
-            assert np.array_equal(stored["digit"], wanted.digit)
-            assert np.array_equal(stored["sum"], wanted.sum)
+            expected = verify.reference(committed.build(), stored["image"], stored["number"])
+            assert np.array_equal(stored["digit"], expected.digit)
+            assert np.array_equal(stored["sum"], expected.sum)
             pairs = Counter(zip(stored["digit"].argmax(1), stored["number"], strict=True))
             assert len(pairs) >= 95  # nearly every digit with every number
 
     def test_a_checkpoint_of_ones_own(self, trained: Path, tmp_path: Path) -> None:
         mine = checkpoints.load(trained / "checkpoint.safetensors")
-        result = to_onnx.export(mine, tmp_path / "mine.onnx")
+        result = to_onnx.export(mine, tmp_path / "v1.2")
         assert EdgeAdder(result.path).provenance["weights_sha256"] == mine.sha256
-
-    def test_a_name_without_onnx_keeps_all_of_it(
-        self, committed: Checkpoint, tmp_path: Path
-    ) -> None:
-        result = to_onnx.export(committed, tmp_path / "v1.2")
-        assert result.vectors.name == "v1.2.parity.npz"
+        assert result.vectors.name == "v1.2.parity.npz"  # all of a name without .onnx
 
     @pytest.mark.parametrize("opset", [17, 22, -1])
     def test_other_opsets(self, committed: Checkpoint, tmp_path: Path, opset: int) -> None:
         with pytest.raises(InputError, match=f"opset must be 18 to 21, got {opset}"):
             to_onnx.export(committed, tmp_path / "model.onnx", opset=opset)
 
+    @pytest.mark.usefixtures("traced")
     def test_a_folder_that_cannot_be_made(self, committed: Checkpoint, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         with pytest.raises(FileAccessError, match="cannot make folder"):
@@ -298,11 +281,11 @@ class TestTheCommand:
         assert (tmp_path / "model.onnx").read_bytes() == content
         lines = done.stdout.splitlines()
         assert lines[0].startswith("PyTorch ")
+        assert lines[0].endswith(", bounds 0.0001 and 0:")
         assert lines[1].split()[:4] == ["images", "pairs", "batch", "output"]
         assert lines[2].startswith("1,000 drawn digits    10,000      1   digit  ")
         assert lines[-2].startswith(f"model.onnx: {len(content):,} bytes, opset 18, IR 8, 1 Cast")
         assert lines[-1] == "model.parity.npz: 300 drawn digits with PyTorch's answers"
-        assert EdgeAdder(tmp_path / "model.onnx").batch is None
 
     @pytest.mark.parametrize(
         ("options", "code", "message"),
@@ -317,49 +300,38 @@ class TestTheCommand:
         ],
     )
     def test_bad_options(
-        self, in_process: Run, tmp_path: Path, options: list[str], code: int, message: str
+        self, edge_adder: Run, tmp_path: Path, options: list[str], code: int, message: str
     ) -> None:
-        done = in_process("export", *options)
+        done = edge_adder("export", *options)
         assert (done.returncode, done.stdout) == (code, "")
         assert done.stderr.startswith(f"edge-adder: error: {message}")
         assert len(done.stderr.splitlines()) == 1
         assert list(tmp_path.iterdir()) == []
 
 
-COMMITTED = [name for name in networks.NETWORKS if name != "wide"]
-
-
 class TestEveryNetwork:
-    @pytest.mark.usefixtures("small_gate")
     @pytest.mark.parametrize("name", networks.NETWORKS)
     def test_untrained_weights_pass_the_gate(self, name: str) -> None:
-        torch.manual_seed(0)
-        network = networks.create(name).eval()
-        checkpoint = Checkpoint(name, network.state_dict(), {}, {})
-        content = to_onnx.to_onnx(network, checkpoint)
-        images = to_onnx.gate_images(None)
-        if name == "wide":
-            images = {kind: part[:3] for kind, part in images.items()}
+        network, content = untrained(name)
+        images = draw_digits(3 if name == "wide" else 20, seed=1)[0]
         adder = EdgeAdder(content)
-        rows = to_onnx.gate(network, adder, images)
+        rows = to_onnx.gate(network, adder, {"drawn digits": images})
         assert adder.batch is None
-        assert {(row.batch, row.output) for row in rows} == {
-            (batch, output) for batch in BATCHES for output in ("digit", "sum")
-        }
+        assert [(row.batch, row.output) for row in rows] == ROWS
 
     @pytest.mark.parametrize("name", COMMITTED)
     def test_no_operator_is_wasted(self, name: str) -> None:
-        torch.manual_seed(0)
-        network = networks.create(name).eval()
-        content = to_onnx.to_onnx(network, Checkpoint(name, network.state_dict(), {}, {}))
-        operators = [node.op_type for node in onnx.load_model_from_string(content).graph.node]
+        graph = onnx.load_model_from_string(untrained(name)[1]).graph
+        operators = [node.op_type for node in graph.node]
         assert operators[:2] == ["Cast", "Conv"]  # the scale is in the first convolution
         assert not {"BatchNormalization", "Dropout", "OneHot", "Equal", "Mul"} & set(operators)
 
     @pytest.mark.parametrize("name", COMMITTED)
     def test_the_committed_checkpoint_reaches_its_bar(self, name: str) -> None:
-        loaded = checkpoints.load(checkpoints.committed(name))
+        path = checkpoints.committed(name)
+        loaded = checkpoints.load(path)
         assert loaded.network == name
+        assert json.loads(path.with_suffix(".json").read_text()) == loaded.details()
         test = loaded.metrics["test"]
         assert test["pairs"] == 100_000
         assert test["digit"] >= networks.NETWORKS[name].digit_bar
@@ -369,26 +341,23 @@ class TestEveryNetwork:
     @pytest.mark.parametrize("name", COMMITTED)
     def test_the_committed_checkpoint_is_as_good_as_its_record_says(self, name: str) -> None:
         loaded = checkpoints.load(checkpoints.committed(name))
-        adder = EdgeAdder(to_onnx.to_onnx(loaded.build(), loaded))
-        test = load_mnist(train=False)
+        test = load_mnist(train=False).at(torch.arange(0, 10_000, 10))
         numbers = torch.arange(len(test)) % 10
-        answers = adder.run(test.images.numpy(), numbers.numpy())
-        digit = (answers.digit.argmax(1) == test.labels.numpy()).mean()
-        total = (answers.sum.argmax(1) == (test.labels + numbers).numpy()).mean()
-        assert digit == pytest.approx(loaded.metrics["test"]["digit"], abs=1e-3)
-        assert total == pytest.approx(loaded.metrics["test"]["sum"], abs=3e-3)
+        found = verify.reference(loaded.build(), test.images.numpy(), numbers.numpy())
+        for output, answers, correct in (
+            ("digit", found.digit, test.labels),
+            ("sum", found.sum, test.labels + numbers),
+        ):
+            recorded = loaded.metrics["test"][output]
+            margin = 2.5 * (recorded * (1 - recorded) / len(test)) ** 0.5  # standard deviations
+            share = (answers.argmax(1) == correct.numpy()).mean()
+            assert share == pytest.approx(recorded, abs=margin)
 
     def test_all_but_wide_are_committed_and_small(self) -> None:
         found = {path.stem: path for path in checkpoints.WEIGHTS_DIR.glob("*.safetensors")}
         assert set(found) == set(COMMITTED)
         four = [path.stat().st_size for name, path in found.items() if name != "edge"]
         assert sum(four) < 1_000_000
-
-    @pytest.mark.parametrize("name", COMMITTED)
-    def test_the_readable_copy_is_the_checkpoints_own(self, name: str) -> None:
-        path = checkpoints.committed(name)
-        copy = json.loads(path.with_suffix(".json").read_text())
-        assert copy == checkpoints.load(path).details()
 
 
 class TestTheBundledModel:
@@ -415,7 +384,3 @@ class TestTheBundledModel:
             assert np.array_equal(again["number"], vectors["number"])
             assert str(again["weights_sha256"]) == str(vectors["weights_sha256"])
             assert again["digit"] == pytest.approx(vectors["digit"], abs=1e-4)
-
-    def test_it_reaches_its_bar_on_both_outputs(self, committed: Checkpoint) -> None:
-        assert committed.metrics["test"]["pairs"] == 100_000
-        assert min(committed.metrics["test"]["digit"], committed.metrics["test"]["sum"]) >= 0.995

@@ -30,24 +30,26 @@ def counted(request: pytest.FixtureRequest, in_a_session: Run) -> dict[str, dict
     assert done.returncode == 0
     print(done.stdout)
     result: dict[str, dict[str, object]] = json.loads(done.stdout)
-    return result | {"asked": {"kills": int(request.param[0]), "together": int(request.param[1])}}
+    return result | {
+        "requested": {"kills": int(request.param[0]), "together": int(request.param[1])}
+    }
 
 
 def test_a_killed_export_leaves_the_old_file_or_the_new(counted: dict[str, dict]) -> None:
     left = counted["killed"]["left"]
     assert set(left) <= {"model old", "model new", "vectors old", "vectors new"}
-    assert sum(left.values()) == 2 * counted["asked"]["kills"]
-    assert counted["killed"]["moments"]["leavings"] > 0  # some were hit while they wrote
+    assert sum(left.values()) == 2 * counted["requested"]["kills"]
+    assert counted["killed"]["moments"]["temporaries"] > 0  # some were hit while they wrote
 
 
-def test_the_next_export_removes_the_leavings(counted: dict[str, dict]) -> None:
-    assert counted["killed"]["most_leavings"] <= 2  # those of the last kill
+def test_the_next_export_removes_the_temporaries(counted: dict[str, dict]) -> None:
+    assert counted["killed"]["most_temporaries"] <= 2  # those of the last kill
     assert counted["killed"]["files"] == ["model.onnx", "model.parity.npz"]
 
 
-def test_of_eight_exports_at_once_one_wins(counted: dict[str, dict]) -> None:
+def test_one_of_eight_simultaneous_exports_wins(counted: dict[str, dict]) -> None:
     together = counted["together"]
-    assert together["codes"] == [0] * counted["asked"]["together"]
+    assert together["codes"] == [0] * counted["requested"]["together"]
     assert together["winners"] == 1
     assert together["files"] == ["model.onnx", "model.parity.npz"]
 
@@ -58,9 +60,9 @@ def test_on_bad_disks_old_files_stay_and_no_home_is_needed(
     for name in ("model.onnx", "model.parity.npz"):
         (tmp_path / "before" / name).write_bytes(b"old")
     old = {"model.onnx": True, "model.parity.npz": True}
-    unset = dict.fromkeys(["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", DATA_VARIABLE], "")
-    command = (sys.executable, BAD_DISKS, tiny_mnist)
-    done = on_a_disk("empty", *command, HOME="/proc/nowhere", **unset)  # where root has no say
+    unset = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", DATA_VARIABLE)
+    environment = dict.fromkeys(unset, "") | {"HOME": "/proc/nowhere", "OMP_NUM_THREADS": "1"}
+    done = on_a_disk("empty", sys.executable, BAD_DISKS, tiny_mnist, **environment)
     assert done.returncode == 0, done.stderr
     outcomes = [json.loads(line) for line in done.stdout.splitlines()]
     for outcome, message in zip(

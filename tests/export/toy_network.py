@@ -13,7 +13,7 @@ class Toy(Network):
     source = "these tests"
     digit_bar = 0.9
     sum_bar = 0.9
-    recipe = {"epochs": 5, "batch_size": 50}
+    recipe = {"epochs": 3, "batch_size": 50}
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,9 +1,8 @@
-"""The drawn digits: repeatable, in MNIST's form, readable."""
+"""Synthetic digits: repeatable, in MNIST's format, readable."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ def test_a_seed_gives_the_same_digits_and_another_gives_others() -> None:
     assert (first != other).any(axis=(1, 2, 3)).all()
 
 
-def test_they_are_in_mnists_form() -> None:
+def test_they_are_in_mnist_format() -> None:
     images, digits = draw_digits(100, seed=3)
     assert images.dtype == np.uint8
     assert images.shape == (100, 1, 28, 28)
@@ -50,7 +49,7 @@ def test_they_scale_to_any_side() -> None:
 def test_the_samples_are_what_their_script_draws(tmp_path: Path) -> None:
     copy = tmp_path / "draw.py"
     copy.write_text((EXAMPLES / "draw.py").read_text())
-    subprocess.run([sys.executable, copy], check=True)
+    runpy.run_path(str(copy), run_name="__main__")
     drawn = sorted(p.name for p in tmp_path.iterdir() if p.suffix != ".py")
     assert drawn == sorted(p.name for p in EXAMPLES.iterdir() if p.suffix in (".png", ".jpg"))
     for name in drawn:

@@ -1,6 +1,8 @@
-"""Redrawn handwriting is in MNIST's form, of the same digits, and strays as far as it is told."""
+"""The handwriting augmentation: in MNIST's format, of the same digits, as strong as it is set."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -8,27 +10,41 @@ import torch
 
 from edge_adder.preprocessing.normalize import stroke_width
 from export.synthetic.digits import draw_digits
-from export.synthetic.handwriting import Redrawing, redraw
+from export.synthetic.handwriting import HandwritingAugmentation, augment_handwriting
 
-STILL = Redrawing(
+STILL = HandwritingAugmentation(
     rotation_degrees=0,
     shear=0,
     stretch=0,
     bend=0,
-    pen=(0, 0),
+    stroke_delta=(0, 0),
     pixelated=0,
     faded=0,
-    cut=0,
+    cropped=0,
 )
 
 
-def seeded(seed: int = 1) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def change(
+    images: torch.Tensor, augmentation: HandwritingAugmentation = STILL, seed: int = 1
+) -> torch.Tensor:
+    return augment_handwriting(images, augmentation, torch.Generator().manual_seed(seed))
 
 
 @pytest.fixture(scope="module")
 def images() -> torch.Tensor:
     return torch.from_numpy(draw_digits(60, seed=4)[0])
+
+
+@pytest.fixture(scope="module")
+def still(images: torch.Tensor) -> torch.Tensor:
+    """The images without any change but the preparation."""
+    return change(images)
+
+
+@pytest.fixture(scope="module")
+def changed(images: torch.Tensor) -> torch.Tensor:
+    """The images as training has them."""
+    return change(images, HandwritingAugmentation())
 
 
 def alike(first: torch.Tensor, second: torch.Tensor) -> np.ndarray:
@@ -37,11 +53,10 @@ def alike(first: torch.Tensor, second: torch.Tensor) -> np.ndarray:
     return np.array([np.corrcoef(a, b)[0, 1] for a, b in pairs])
 
 
-def test_they_are_in_mnists_form(images: torch.Tensor) -> None:
-    found = redraw(images, Redrawing(), seeded())
-    assert found.shape == images.shape
-    assert found.dtype == torch.uint8
-    ink = found[:, 0].double()
+def test_they_are_in_mnist_format(images: torch.Tensor, changed: torch.Tensor) -> None:
+    assert changed.shape == images.shape
+    assert changed.dtype == torch.uint8
+    ink = changed[:, 0].double()
     assert (ink.amax((1, 2)) == 255).all()
     rows, columns = (ink > 0).any(2), (ink > 0).any(1)
     sides = torch.stack([rows.sum(1), columns.sum(1)]).amax(0)
@@ -52,52 +67,49 @@ def test_they_are_in_mnists_form(images: torch.Tensor) -> None:
         assert (centre - 14).abs().max() < 0.6
 
 
-def test_without_any_change_they_are_as_before(images: torch.Tensor) -> None:
-    assert np.median(alike(redraw(images, STILL, seeded()), images)) > 0.9
+def test_without_any_change_they_are_as_before(images: torch.Tensor, still: torch.Tensor) -> None:
+    assert np.median(alike(still, images)) > 0.9
 
 
 @pytest.mark.parametrize(
-    "change",
+    "setting",
     [
         {"rotation_degrees": 30},
         {"shear": 0.5},
         {"stretch": 0.8},
         {"bend": 2.0},
-        {"pen": (2, 2)},
+        {"stroke_delta": (2, 2)},
         {"pixelated": 1, "pixels": (10, 12)},
         {"faded": 1},
-        {"cut": 1, "rim": 0.3},
+        {"cropped": 1, "crop": 0.3},
     ],
-    ids=lambda change: next(iter(change)),
+    ids=lambda setting: next(iter(setting)),
 )
-def test_every_change_changes(images: torch.Tensor, change: dict) -> None:
-    settings = {name: getattr(STILL, name) for name in STILL.__dataclass_fields__}
-    found = redraw(images, Redrawing(**settings | change), seeded())
-    still = redraw(images, STILL, seeded())
+def test_every_setting_counts(
+    images: torch.Tensor, still: torch.Tensor, setting: dict[str, object]
+) -> None:
+    found = change(images, dataclasses.replace(STILL, **setting))
     assert np.median(alike(found, still)) < 0.998
     assert np.median(alike(found, images)) > 0.4  # the same digits
 
 
-def test_the_pen_makes_strokes_wider_and_thinner(images: torch.Tensor) -> None:
-    settings = {name: getattr(STILL, name) for name in STILL.__dataclass_fields__}
+def test_strokes_become_thicker_and_thinner(images: torch.Tensor) -> None:
     widths = []
-    for pen in (-0.5, 0, 0.8):
-        found = redraw(images, Redrawing(**settings | {"pen": (pen, pen)}), seeded())
+    for delta in (-0.5, 0, 0.8):
+        found = change(images, dataclasses.replace(STILL, stroke_delta=(delta, delta)))
         widths.append(np.mean([stroke_width(image[0] >= 128) for image in found.numpy()]))
     assert widths[0] < widths[1] < widths[2]
 
 
-def test_the_same_seed_gives_the_same(images: torch.Tensor) -> None:
-    first = redraw(images, Redrawing(), seeded())
-    assert torch.equal(redraw(images, Redrawing(), seeded()), first)
-    assert not torch.equal(redraw(images, Redrawing(), seeded(2)), first)
+def test_a_seed_gives_the_same_and_the_callers_images_stay(
+    images: torch.Tensor, changed: torch.Tensor
+) -> None:
+    before = images.clone()
+    assert torch.equal(change(images, HandwritingAugmentation()), changed)
+    assert not torch.equal(change(images, HandwritingAugmentation(), seed=2), changed)
+    assert torch.equal(images, before)
 
 
 def test_without_ink_there_is_none_afterwards() -> None:
-    assert not redraw(torch.zeros(3, 1, 28, 28, dtype=torch.uint8), Redrawing(), seeded()).any()
-
-
-def test_the_callers_images_stay(images: torch.Tensor) -> None:
-    before = images.clone()
-    redraw(images, Redrawing(), seeded())
-    assert torch.equal(images, before)
+    blank = torch.zeros(3, 1, 28, 28, dtype=torch.uint8)
+    assert not change(blank, HandwritingAugmentation()).any()
