@@ -1,6 +1,6 @@
 """Parity: whether a model's outputs are PyTorch's. The one home of its bound and its comparison.
 
-The gate of the export, `edge-adder bench`, `edge-adder doctor` and the parity matrix compare through
+The export gate, `edge-adder bench`, `edge-adder doctor` and the parity matrix compare through
 this module.
 """
 
