@@ -33,112 +33,118 @@ to_onnx.GATE_IMAGES = to_onnx.VECTORS = 20  # the gate of more takes a second
 WRITE = to_onnx.write_together
 
 
-def begin(checkpoint: Checkpoint, out: Path, *, wait: int | None = None) -> tuple[int, int]:
-    """Fork an export; its process and a pipe with ``w`` when it begins to write, ``d`` when done.
+class Export:
+    """A forked export, which says ``w`` when it begins to write and ``d`` when it is done.
 
-    With `wait`, the export waits for a byte in that pipe before it writes.
+    With `wait`, it waits for a byte in that pipe before it writes.
     """
-    reader, writer = os.pipe()
-    process = os.fork()
-    if process:
-        os.close(writer)
-        return process, reader
-    code = 1
-    try:
 
-        def write(files: dict[Path, bytes]) -> None:
-            os.write(writer, b"w")
-            if wait is not None:
-                os.read(wait, 1)
-            WRITE(files)
-            os.write(writer, b"d")
+    def __init__(self, checkpoint: Checkpoint, out: Path, *, wait: int | None = None) -> None:
+        self.reader, writer = os.pipe()
+        self.process = os.fork()
+        if self.process:
+            os.close(writer)
+            return
+        code = 1
+        try:
 
-        to_onnx.write_together = write
-        to_onnx.export(checkpoint, out)
-        code = 0
-    finally:
-        os._exit(code)
+            def write(files: dict[Path, bytes]) -> None:
+                os.write(writer, b"w")
+                if wait is not None:
+                    os.read(wait, 1)
+                WRITE(files)
+                os.write(writer, b"d")
 
+            to_onnx.write_together = write
+            to_onnx.export(checkpoint, out)
+            code = 0
+        finally:
+            os._exit(code)
 
-def ended(process: int, reader: int) -> int:
-    """The exit code of an export."""
-    os.close(reader)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    def hear(self) -> str:
+        """Return what it says next; nothing where it has ended."""
+        return os.read(self.reader, 1).decode()
+
+    def end(self) -> int:
+        """Wait for its exit code."""
+        os.close(self.reader)
+        return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
 
 
 def content(out: Path) -> Content:
-    """The model and its vectors; None for a file that is not there."""
+    """Return the model and its vectors; None for a file that is not there."""
     files = out, out.with_name("model.parity.npz")
     model, vectors = (path.read_bytes() if path.exists() else None for path in files)
     return model, vectors
-
-
-def alone(checkpoint: Checkpoint, out: Path) -> tuple[Content, float, float]:
-    """What an export writes, and the seconds until it begins to write and from then to its end."""
-    began = time.perf_counter()
-    process, reader = begin(checkpoint, out)
-    os.read(reader, 1)
-    wrote = time.perf_counter()
-    os.read(reader, 1)
-    done = time.perf_counter()
-    if ended(process, reader):
-        raise SystemExit("an undisturbed export failed")
-    return content(out), wrote - began, done - wrote
 
 
 def temporaries(out: Path) -> int:
     return len(list(out.parent.glob(".*.tmp")))
 
 
+def alone(checkpoint: Checkpoint, out: Path) -> tuple[Content, float, float]:
+    """Return what an export writes, its seconds until it begins to write and from then on."""
+    began = time.perf_counter()
+    export = Export(checkpoint, out)
+    export.hear()
+    wrote = time.perf_counter()
+    export.hear()
+    done = time.perf_counter()
+    if export.end():
+        raise SystemExit("an undisturbed export failed")
+    return content(out), wrote - began, done - wrote
+
+
 def killed(both: list[Checkpoint], out: Path, count: int) -> dict[str, object]:
     """Kill exports; count where the kill came, and what was then under the name."""
     after, until_writing, writing = zip(*(alone(each, out) for each in both), strict=True)
     random_ = random.Random(0)  # noqa: S311  to be repeated, not to be secret
-    when: Counter[str] = Counter()
+    moments: Counter[str] = Counter()
     left: Counter[str] = Counter()
     most = 0
     for index in range(count):
         before = content(out)
         chosen = int(before[0] == after[0][0])  # the one whose model is not there
-        process, reader = begin(both[chosen], out)
+        export, said = Export(both[chosen], out), ""
         if index % 4 < 2:
             time.sleep(random_.uniform(0, until_writing[0] + writing[0]))
         else:
-            os.read(reader, 1)
+            said = export.hear()
             time.sleep(random_.uniform(0, 1.2 * writing[0]))
-        os.kill(process, signal.SIGKILL)
-        said = os.read(reader, 2).decode() if index % 4 < 2 else "w" + os.read(reader, 1).decode()
-        when[{"": "before writing", "w": "while writing", "wd": "after writing"}[said]] += 1
-        ended(process, reader)
+        os.kill(export.process, signal.SIGKILL)
+        while heard := export.hear():
+            said += heard
+        export.end()
+        moments[{"": "before writing", "w": "while writing", "wd": "after writing"}[said]] += 1
+        moments["temporaries"] += temporaries(out) > 0
         most = max(most, temporaries(out))
-        when["temporaries"] += temporaries(out) > 0
         found = zip(("model", "vectors"), content(out), before, after[chosen], strict=True)
         for name, now, old, new in found:
             left[f"{name} {'old' if now == old else 'new' if now == new else 'damaged'}"] += 1
     alone(both[0], out)
     files = sorted(path.name for path in out.parent.iterdir())
-    return {"moments": when, "left": left, "most_temporaries": most, "files": files}
+    return {"moments": moments, "left": left, "most_temporaries": most, "files": files}
 
 
 def together(both: list[Checkpoint], out: Path, count: int) -> dict[str, object]:
-    """Let exports write at once; their exit codes, and whose files are there in the end."""
+    """Let exports write at once; return their exit codes, and whose files are there in the end."""
     expected = [alone(each, out)[0] for each in both]
     gate, opener = os.pipe()
-    running = [begin(both[index % 2], out, wait=gate) for index in range(count)]
-    for _, reader in running:
-        os.read(reader, 1)
+    running = [Export(both[index % 2], out, wait=gate) for index in range(count)]
+    for export in running:
+        export.hear()
     os.write(opener, bytes(count))
-    codes = [ended(process, reader) for process, reader in running]
+    codes = [export.end() for export in running]
     files = sorted(path.name for path in out.parent.iterdir())
     return {"codes": codes, "winners": expected.count(content(out)), "files": files}
 
 
 def main(kills: int, at_once: int) -> None:
+    torch.set_num_threads(1)  # a fork takes no others with it
     first = checkpoints.load(checkpoints.committed("edge"))
     bias = first.weights["conv5.bias"]
     second = dataclasses.replace(first, weights=first.weights | {"conv5.bias": bias + 0.01})
     both = [first, second]
-    torch.set_num_threads(1)  # a fork takes no others with it
     old, new = (each.weights["conv5.bias"].numpy().tobytes() for each in both)
     bundled = BUNDLED_MODEL.read_bytes()
     made = {first.sha256: bundled, second.sha256: bundled.replace(old, new)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import json
 import subprocess
@@ -26,7 +25,6 @@ from export import checkpoint as checkpoints
 from export import networks, to_onnx, verify
 from export.checkpoint import Checkpoint
 from export.data import load_mnist
-from export.networks.parts import Network
 from export.synthetic.digits import draw_digits
 from export.verify import BATCHES, ParityRow
 
@@ -34,14 +32,6 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 COMMITTED = [name for name in networks.NETWORKS if name != "wide"]
 ROWS = [(batch, output) for batch in BATCHES for output in ("digit", "sum")]
-
-
-@functools.cache
-def untrained(name: str) -> tuple[Network, bytes]:
-    """A network with fresh weights, and its ONNX file."""
-    torch.manual_seed(0)
-    network = networks.create(name).eval()
-    return network, to_onnx.to_onnx(network, Checkpoint(name, network.state_dict(), {}, {}))
 
 
 @pytest.fixture(scope="session")
@@ -311,18 +301,16 @@ class TestTheCommand:
 
 class TestEveryNetwork:
     @pytest.mark.parametrize("name", networks.NETWORKS)
-    def test_untrained_weights_pass_the_gate(self, name: str) -> None:
-        network, content = untrained(name)
+    def test_untrained_weights_pass_the_gate_and_no_operator_is_wasted(self, name: str) -> None:
+        torch.manual_seed(0)
+        network = networks.create(name).eval()
+        content = to_onnx.to_onnx(network, Checkpoint(name, network.state_dict(), {}, {}))
         images = draw_digits(3 if name == "wide" else 20, seed=1)[0]
         adder = EdgeAdder(content)
         rows = to_onnx.gate(network, adder, {"drawn digits": images})
         assert adder.batch is None
         assert [(row.batch, row.output) for row in rows] == ROWS
-
-    @pytest.mark.parametrize("name", COMMITTED)
-    def test_no_operator_is_wasted(self, name: str) -> None:
-        graph = onnx.load_model_from_string(untrained(name)[1]).graph
-        operators = [node.op_type for node in graph.node]
+        operators = [node.op_type for node in onnx.load_model_from_string(content).graph.node]
         assert operators[:2] == ["Cast", "Conv"]  # the scale is in the first convolution
         assert not {"BatchNormalization", "Dropout", "OneHot", "Equal", "Mul"} & set(operators)
 
