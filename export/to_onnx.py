@@ -110,14 +110,7 @@ def export(
         ParityError: The file would not compute what PyTorch computes.
         FileAccessError: A file cannot be written.
     """
-    if opset not in OPSETS:
-        raise InputError(f"opset must be {OPSETS[0]} to {OPSETS[-1]}, got {opset}")
-    if batch is not None and not 1 <= batch <= MAX_BATCH:
-        raise InputError(f"batch must be 'dynamic' or 1 to {MAX_BATCH}, got {batch}")
-    if out.is_dir():
-        raise FileAccessError(f"cannot write {out}: it is a folder, expected a file name")
-    if out.parent.is_dir():
-        check_writable(out)
+    _check_request(out, opset, batch)
     vectors = out.with_name(f"{out.name.removesuffix('.onnx')}.parity.npz")
     images = gate_images(data_dir)
     network = checkpoint.build()
@@ -135,6 +128,18 @@ def export(
         parity=rows,
         onnxruntime=facts["onnxruntime"],
     )
+
+
+def _check_request(out: Path, opset: int, batch: int | None) -> None:
+    """Refuse what cannot be written, before anything is computed."""
+    if opset not in OPSETS:
+        raise InputError(f"opset must be {OPSETS[0]} to {OPSETS[-1]}, got {opset}")
+    if batch is not None and not 1 <= batch <= MAX_BATCH:
+        raise InputError(f"batch must be 'dynamic' or 1 to {MAX_BATCH}, got {batch}")
+    if out.is_dir():
+        raise FileAccessError(f"cannot write {out}: it is a folder, expected a file name")
+    if out.parent.is_dir():
+        check_writable(out)
 
 
 def gate_images(data_dir: Path | None) -> dict[str, NDArray[np.uint8]]:
