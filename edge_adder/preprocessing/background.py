@@ -25,7 +25,7 @@ def background_contrast(
     Args:
         values: float32 (height, width), 0 to 255.
         background: Brightness of the background: one value, or one for each pixel.
-        dark: Whether ink is darker than the background; of light ink the negative is looked at.
+        dark: Whether ink is darker than the background; for light ink both are inverted.
     """
     if not dark:
         values, background = 255 - values, 255 - background

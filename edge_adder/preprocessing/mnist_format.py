@@ -35,8 +35,8 @@ _MOMENTS = np.stack(
 def is_mnist_format(pixels: NDArray[np.uint8]) -> bool:
     """Check whether an image is in MNIST's format.
 
-    Written for speed, as images that need no preparation take no other time: numpy needs
-    microseconds to reduce so small an array, and searching bytes takes less.
+    Written for speed, since such an image needs no other preparation: numpy takes microseconds to
+    reduce so small an array, searching bytes takes less.
 
     Args:
         pixels: uint8, any shape.

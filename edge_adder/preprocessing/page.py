@@ -41,7 +41,7 @@ _MIN_EDGE = 0.6
 """Minimum share of the difference between page and surroundings that lies at the page's edge."""
 
 _EDGE_STEPS = 2
-"""How far from the edge that is measured, in pixels."""
+"""Width of the strips on both sides of the edge where brightness is averaged, in pixels."""
 
 _MARGIN = 0.02
 """Width of the margin along the page's edge that is left out, since the page may cast a shadow or

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 WORKING_SIDE = 224
-"""Maximum height and width that ink is looked for at, in pixels: eight pixels for each of the
-result's average out the grain of paper and sensor and keep a hair-thin line."""
+"""Maximum height and width of a picture that is searched for ink, in pixels: eight pixels for each
+of the result average out the grain of paper and sensor, and keep a hair-thin line."""
 
 SMALL_SIDE = 64
-"""Maximum side of a small picture, in pixels: it shows a digit alone, and so is searched neither
-for a page, for ruled lines nor for shadows."""
+"""Maximum side of a small picture, in pixels. It shows a digit alone: neither a page, ruled lines
+nor shadows are searched for."""
 
 _FULL_SCALES = (1.0, *(float(2**bits - 1) for bits in (8, 10, 12, 14, 16)))
 """Full brightness of float images and of the bit depths that sensors have."""

@@ -25,7 +25,8 @@ INKS: tuple[Ink, ...] = get_args(Ink)
 Polarity = Literal["light", "dark"]
 
 _BORDER_WEIGHT = 0.6
-"""Weight of the picture's border, against all of the picture, in what the background is."""
+"""Weight of the picture's border in the decision what is background; the rest is the weight of the
+whole picture."""
 
 _MAX_SPREAD, _MAX_SPREAD_SMALL = 0.25, 0.5
 """Maximum spread of a plain background, from its 10th to its 90th percentile, as a share of the
@@ -35,7 +36,7 @@ _SHADOW = 0.3
 """Minimum share of the picture's border where what seems to be ink may be a shadow."""
 
 _POLARITY_BONUS = 0.15
-"""What a hypothesis on an uneven background scores more where it has the likelier polarity."""
+"""Bonus of the likelier polarity on an uneven background."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Hypothesis:
         ink: Whether the ink is lighter or darker than its background.
         background: Whether the background is plain or uneven.
         contrast: float32 (height, width); contrast of each pixel with the background, 0 to 1.
-        bonus: What it scores in advance.
+        bonus: Added to its score.
     """
 
     ink: Polarity
@@ -58,7 +59,7 @@ class Hypothesis:
 def hypotheses(values: NDArray[np.float32], threshold: float, ink: Ink) -> Iterator[Hypothesis]:
     """Yield the ways to see a channel.
 
-    A background that is plain is not looked at as an uneven one, unless its ink may be a shadow.
+    An uneven background is tried where there is no plain one, or where its ink may be a shadow.
 
     Args:
         values: float32 (height, width), 0 to 255.
@@ -83,7 +84,7 @@ def hypotheses(values: NDArray[np.float32], threshold: float, ink: Ink) -> Itera
 
 
 def _polarity(light: NDArray[np.bool_]) -> Polarity:
-    """Decide on the ink: the background is most of the picture, and above all of its border.
+    """Decide whether ink is dark: the background is most of the picture, above all of its border.
 
     Args:
         light: bool (height, width); the lighter part of the picture.

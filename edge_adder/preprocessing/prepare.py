@@ -32,8 +32,8 @@ class Preparation:
     """How a picture was prepared for the network.
 
     Attributes:
-        unchanged: It was in MNIST's format and went to the network unchanged; then all other fields
-            but the last have their defaults.
+        unchanged: Whether it was in MNIST's format and went to the network unchanged; then all
+            fields but the last have their defaults.
         ink: Whether the ink was lighter or darker than its background.
         channel: The channel of the picture that showed the ink best.
         background: ``plain``, or ``uneven`` where shadows were removed.
@@ -85,8 +85,10 @@ def prepare_image(
     MNIST's stroke width, scaled to 20×20 keeping its aspect ratio and centred by mass in 28×28.
 
     Args:
-        source: The picture. Of several frames the first is used, of a PIL image its current one;
-            EXIF rotation is applied; transparent parts get the colour of the paper.
+        source: A path, an encoded file as bytes or as an open file, a PIL image, an array, a tensor
+            or lists. Of several frames the first is used, of a PIL image its current one; EXIF
+            rotation is applied; transparent parts get the colour of the paper. Arrays are uint8,
+            uint16, bool or other integers from 0 to 255; channels may be last or first.
         ink: Whether the ink is lighter or darker than its background; ``auto`` finds out.
         max_pixels: Maximum size of an image that is decoded, up to 89 million pixels.
 

@@ -1,10 +1,10 @@
 """Which pixels of a picture are the digit's ink.
 
-Each channel of the picture is looked at (brightness; with colour red, green, blue and two
-differences), under hypotheses on the ink: dark or light, on a plain or an uneven background. A
-hypothesis gives each pixel its contrast with the background; ruled lines are removed, and the
-components are selected that make the digit. The hypothesis whose ink scores best is taken, and the
-channel whose ink stands out most.
+Each channel of the picture (brightness; of a coloured one also red, green, blue and two
+differences) is segmented under several hypotheses: dark or light ink, a plain or an uneven
+background. A hypothesis gives each pixel its contrast with the background; ruled lines are removed,
+and the components that make the digits are selected. The hypothesis with the best score is taken,
+of the channel with the best contrast-to-noise ratio.
 
 Numbers without a source were set on real-world pictures (`python -m benchmarks.robustness.photos`).
 """
@@ -32,14 +32,14 @@ from edge_adder.preprocessing.threshold import hysteresis_thresholds, otsu
 Channel = Literal["brightness", "red", "green", "blue", "red-blue", "colour"]
 
 _CLEAR = 40.0
-"""Contrast-to-noise ratio from which on no other channel is looked at."""
+"""Minimum contrast-to-noise ratio at which no further channel is tried."""
 
 _BETTER = 1.25
-"""Minimum ratio of another channel's contrast-to-noise to the best one's, to be taken instead."""
+"""How many times the best channel's contrast-to-noise ratio another one needs to replace it."""
 
 _MIN_CONTRAST_TO_NOISE, _MIN_EDGE = 6.0, 0.45
-"""Below both, the second as a share of full ink, what was found is not ink. That refuses all blank
-paper that `benchmarks.robustness.negatives` draws."""
+"""Minimum contrast-to-noise ratio and minimum contrast across the edge, as a share of full ink. Ink
+reaches one of them; all blank paper that `benchmarks.robustness.negatives` draws reaches none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class Segmentation:
         ink: Whether the ink is lighter or darker than its background.
         channel: The channel that shows it best.
         background: Whether the background is plain or uneven.
-        contrast_to_noise: The main digit's mean contrast over the noise of all else.
-        score: How much the main digit looks like ink; to compare hypotheses by.
+        contrast_to_noise: Mean contrast of the main digit over the noise of all else.
+        score: How much the main digit looks like ink, to compare hypotheses.
     """
 
     contrast: NDArray[np.float32]
@@ -138,7 +138,7 @@ def _channels(pixels: NDArray[np.uint8]) -> Iterator[tuple[Channel, NDArray[np.f
 def _segment_channel(
     values: NDArray[np.float32], channel: Channel, ink: Ink
 ) -> Segmentation | None:
-    """Return the segmentation of the hypothesis that scores best; None where there is no ink."""
+    """Return the segmentation with the best score of all hypotheses; None without ink."""
     threshold = otsu(values)
     if threshold is None:
         return None
@@ -149,7 +149,7 @@ def _segment_channel(
 
 
 def _segment_under(hypothesis: Hypothesis, channel: Channel) -> Segmentation | None:
-    """Return the segmentation under one hypothesis; None where there is no ink."""
+    """Return the segmentation under one hypothesis; None without ink."""
     thresholds = hysteresis_thresholds(hypothesis.contrast)
     if thresholds is None:
         return None
@@ -184,7 +184,7 @@ def _is_better(found: Segmentation, best: Segmentation) -> bool:
 
 
 def _is_blank(found: Segmentation) -> bool:
-    """Check whether this is only grain and shadows: with neither contrast nor edges."""
+    """Check whether this is only grain and shadows, with neither contrast nor edges."""
     if found.contrast_to_noise >= _MIN_CONTRAST_TO_NOISE:
         return False
     return sharpness(found.contrast, found.mask) < _MIN_EDGE * found.full
