@@ -1,22 +1,102 @@
-"""Measurements of processes and files, and the accuracy that the bundled model states."""
+"""What the suite's parts measure: peers, scenarios, processes, files, accuracy."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="needs the development tools")
 
-from benchmarks import files, startup
+import torch
+
+from benchmarks import files, peers, scenarios, startup
 from edge_adder import EdgeAdder
-from edge_adder.errors import EdgeAdderError
+from edge_adder.errors import CheckpointError, EdgeAdderError
 from edge_adder.evaluation import datasets
 from edge_adder.evaluation.evaluate import evaluate
 from edge_adder.parity import bundled_vectors
+from export.networks.parts import Network
 
-ROOT = Path(__file__).parents[2]
+BARE_SCRIPT = Path(startup.__file__).with_name("bare.py")
+
+
+class TestPeers:
+    def test_all_give_the_same_answers_at_both_batches(
+        self, adder: EdgeAdder, network: Network, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(peers, "_compiled", lambda network: network)  # compiling takes long
+        threads = torch.get_num_threads()
+        found = peers.compare_peers(adder, network, 20)
+        assert torch.get_num_threads() == threads
+        assert set(found["batches"]) == {"1", "64"}
+        for rows in found["batches"].values():
+            assert rows.keys() | found["absent"].keys() == peers.peers(adder, network).keys()
+            assert {name.split(" ")[0] for name in rows} >= {"edge-adder", "raw", "PyTorch"}
+            assert rows["edge-adder"]["ratio"] == 1
+            assert all(row["p50"] > 0 for row in rows.values())
+
+    def test_one_that_cannot_run_is_absent_with_its_reason(
+        self, adder: EdgeAdder, network: Network, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: np.ndarray) -> peers.Call:
+            raise ImportError("No module named 'other'")
+
+        own = peers.peers(adder, network)["edge-adder"]
+        monkeypatch.setattr(peers, "peers", lambda *_: {"edge-adder": own, "other": broken})
+        found = peers.compare_peers(adder, network, 20)
+        assert found["absent"] == {"other": "No module named 'other'"}
+        assert list(found["batches"]["1"]) == ["edge-adder"]
+
+    def test_one_with_other_answers_stops_the_run(
+        self, adder: EdgeAdder, untrained: Network
+    ) -> None:
+        with pytest.raises(CheckpointError, match=r"PyTorch .* differs from the file by"):
+            peers.compare_peers(adder, untrained, 20)
+
+
+class TestScenarios:
+    def test_loadgen_measures_four(self, adder: EdgeAdder) -> None:
+        pytest.importorskip("mlperf_loadgen", reason="needs the extra `bench`")
+        found = scenarios.run_scenarios(adder, 0.05)
+        single, multi, server, offline = found.values()
+        assert list(found) == ["SingleStream", "MultiStream", "Server", "Offline"]
+        assert single["queries"] >= 100
+        assert single["early_stopping_p90_us"] > 1
+        assert multi["p99_us"] > single["p90_us"] / 4
+        assert offline["valid"]
+        assert offline["samples_per_second"] > 100
+        assert server["samples_per_second"] < offline["samples_per_second"] * 10
+
+    def test_a_failure_in_loadgens_thread_is_raised(self, adder: EdgeAdder) -> None:
+        pytest.importorskip("mlperf_loadgen", reason="needs the extra `bench`")
+        target = scenarios._Target(adder)
+        target.images = target.images[:, 0]
+        with pytest.raises(EdgeAdderError, match="image"):
+            target.run("SingleStream", 0.01, single_stream_expected_latency_ns=1_000_000)
+
+    @pytest.mark.parametrize("limit", [50.0, 3000.0, 100_000.0])
+    def test_the_server_rate_is_the_highest_valid_one(
+        self, adder: EdgeAdder, monkeypatch: pytest.MonkeyPatch, limit: float
+    ) -> None:
+        tried: list[float] = []
+
+        def fake(*_: object, server_target_qps: float, **__: object) -> dict[str, str]:
+            tried.append(server_target_qps)
+            return {"result_validity": "VALID" if tried[-1] <= limit else "INVALID"}
+
+        monkeypatch.setattr(scenarios._Target, "run", fake)
+        rate, _ = scenarios._Target(adder).find_server_rate(1)
+        assert len(tried) < 30
+        assert limit / 1.05 <= rate <= limit or (rate == 0 and limit < scenarios.MIN_RATE)
+
+    def test_without_loadgen_there_are_none(
+        self, adder: EdgeAdder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "mlperf_loadgen", None)
+        assert scenarios.run_scenarios(adder, 0.1) is None
 
 
 def test_startup_compares_two_processes_that_answer(capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,17 +113,17 @@ def test_startup_refuses_a_wrong_answer() -> None:
 
 
 def test_the_bare_script_has_ten_lines() -> None:
-    source = (ROOT / "benchmarks" / "bare.py").read_text()
-    code = source.partition('"""\n')[2].splitlines()
+    code = BARE_SCRIPT.read_text().partition('"""\n')[2].splitlines()
     assert 0 < len([line for line in code if line and not line.startswith(("import", "from"))]) < 11
 
 
 def test_all_files_are_answered(adder: EdgeAdder) -> None:
     found = files.measure(adder, bundled_vectors()["image"], files=70, rounds=2)
     assert found["files"] == 70
-    rates = found["decoded_per_second"], found["decoded_on_one_per_second"]
-    for rate, ratio in zip(rates, (found["ratio"], found["ratio_on_one"]), strict=True):
-        assert rate > 1
+    for rate, ratio in (
+        (found["decoded_per_second"], found["ratio"]),
+        (found["decoded_on_one_per_second"], found["ratio_on_one"]),
+    ):
         assert ratio == pytest.approx(found["predicted_per_second"] / rate, rel=0.9)
 
 

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
 import typer
@@ -16,16 +17,17 @@ pytest.importorskip("torch", reason="needs the development tools")
 import torch
 
 from benchmarks import release as releasing
+from benchmarks.markdown import mean_and_deviation
 from benchmarks.model_card import figures_table
 from benchmarks.model_pictures import EXPLAIN, EXPLAINED, NUMBER, PICTURES, SAMPLES
 from benchmarks.release import DOCUMENT, MODEL, MODEL_FILES, RECORD, ROOT, WEIGHTS, sha256
 from benchmarks.robustness import conditions, uncertain
 from edge_adder import EdgeAdder
 from edge_adder.errors import CheckpointError, InputError
+from edge_adder.evaluation.report import percent
 from export import checkpoint as checkpoints
 from export import networks, to_onnx
 from export.catalogue import count_folded_parameters, count_parameters
-from export.checkpoint import Checkpoint
 from export.config import TrainConfig
 from export.data import load_mnist
 from export.evaluate import evaluate
@@ -34,32 +36,6 @@ from export.train import train
 BLOCK = "a\n<!-- edge: b -->\n{}\n<!-- /edge -->\nc"
 VALIDATION = {0: 0.25, 1: 0.75, 2: 0.75}
 """Validation accuracy of the runs, by seed."""
-
-FIGURES = {
-    "validation": {"digit": 0.9951, "sum": 0.9951, "pairs": 50_000},
-    "test": {"digit": 0.9957, "sum": 0.9956, "pairs": 100_000},
-    "calibration_error": {"digit": 0.00123, "sum": 0.002},
-    "coverage": {"min_probability": 0.9, "answered": 0.98, "correct": None},
-    "non_digits_of_each_kind": 200,
-    "not_answered": {"letters": 0.955, "faces": 0.903},
-    "digits_in_each_scene": 20,
-    "scenes": {"page on wood": 1.0, "glare": 0.95},
-    "parameters": 21_850,
-    "folded_parameters": 21_754,
-    "multiply_adds": 417_600,
-    "size_bytes": 93_830,
-    "largest_difference": 1.3e-5,
-    "changed_answers": 0,
-    "compared_pairs": 20_000,
-}
-SEEDS = [
-    {"seed": 0, "validation": 0.995, "test": 0.9954},
-    {"seed": 1, "validation": 0.995, "test": 0.996},
-]
-
-
-def read_json(path: Path) -> dict:
-    return json.loads(path.read_text())
 
 
 def content(root: Path) -> dict[str, bytes]:
@@ -76,15 +52,12 @@ def make_checkout(root: Path) -> Path:
 
 def save_run(folder: Path, seed: int) -> Path:
     """What a finished run leaves; its weights are the committed ones with noise."""
-    generator = torch.Generator().manual_seed(seed)
-    weights = {
-        name: values + 0.3 * values.abs() * torch.randn(values.shape, generator=generator)
-        for name, values in checkpoints.load(ROOT / WEIGHTS).build().state_dict().items()
-        if values.is_floating_point()
-    }
+    torch.manual_seed(seed)
+    made = checkpoints.load(ROOT / WEIGHTS)
+    noisy = {k: v * (1 + 0.3 * torch.randn(v.shape)) for k, v in made.weights.items() if v.ndim}
     config = TrainConfig(epochs=1, batch_size=50, seed=seed).recipe()
-    accuracy = {"validation": {"digit": VALIDATION[seed], "sum": 0.5, "pairs": 100}}
-    made = Checkpoint("edge", networks.create("edge").state_dict() | weights, config, accuracy)
+    metrics = {"validation": {"digit": VALIDATION[seed], "sum": 0.5, "pairs": 100}}
+    made = dataclasses.replace(made, weights=made.weights | noisy, config=config, metrics=metrics)
     run = folder / str(seed)
     run.mkdir(parents=True)
     checkpoints.save(made, run / "checkpoint.safetensors")
@@ -105,14 +78,15 @@ def few_pictures() -> Iterator[None]:
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> list[Path]:
-    """Finished runs with the seeds 0, 1 and 2, of which 1 and 2 are best."""
-    return [save_run(tmp_path / "runs", seed) for seed in VALIDATION]
+def committed() -> dict:
+    """The record of the bundled model."""
+    return json.loads((ROOT / RECORD).read_text())
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return make_checkout(tmp_path / "root")
+def runs(tmp_path: Path) -> list[Path]:
+    """Finished runs with the seeds 0, 1 and 2, of which 1 and 2 are best."""
+    return [save_run(tmp_path / "runs", seed) for seed in VALIDATION]
 
 
 @pytest.fixture(scope="module")
@@ -128,28 +102,25 @@ def released(tiny_mnist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def record(released: Path) -> dict:
-    return read_json(released / RECORD)
+    return json.loads((released / RECORD).read_text())
 
 
 class TestTheCommittedRelease:
-    def test_nothing_is_stale(self) -> None:
-        record, committed = read_json(ROOT / RECORD), checkpoints.load(ROOT / WEIGHTS)
-        assert record["weights_sha256"] == committed.sha256
-        assert EdgeAdder().provenance["weights_sha256"] == committed.sha256
-        assert set(record["files"]) == {*MODEL_FILES, *PICTURES}
-        for name, digest in record["files"].items():
-            assert sha256(ROOT / name) == digest, f"{name} is stale: {releasing.__doc__}"
-        assert record["figures"]["test"] == committed.metrics["test"]
-        assert committed.metrics["test"]["pairs"] == 100_000
-        (shipped,) = (row for row in record["seeds"] if row["seed"] == committed.config["seed"])
-        assert shipped["validation"] == max(row["validation"] for row in record["seeds"])
-        assert shipped["test"] == committed.metrics["test"]["digit"]
+    def test_nothing_is_stale(self, committed: dict) -> None:
+        weights, figures = checkpoints.load(ROOT / WEIGHTS), committed["figures"]
+        assert committed["weights_sha256"] == weights.sha256
+        assert EdgeAdder().provenance["weights_sha256"] == weights.sha256
+        for name in (*MODEL_FILES, *PICTURES):
+            assert sha256(ROOT / name) == committed["files"][name], f"stale: {releasing.__doc__}"
+        assert figures_table(committed) in (ROOT / DOCUMENT).read_text()
+        assert figures["test"] == weights.metrics["test"]
+        assert figures["test"]["pairs"] == 100_000
+        (shipped,) = (row for row in committed["seeds"] if row["seed"] == weights.config["seed"])
+        assert shipped["validation"] == max(row["validation"] for row in committed["seeds"])
+        assert shipped["test"] == figures["test"]["digit"]
 
-    def test_the_model_card_has_its_figures(self) -> None:
-        assert figures_table(read_json(ROOT / RECORD)) in (ROOT / DOCUMENT).read_text()
-
-    def test_the_model_keeps_to_its_bounds(self) -> None:
-        figures = read_json(ROOT / RECORD)["figures"]
+    def test_the_model_keeps_to_its_bounds(self, committed: dict) -> None:
+        figures = committed["figures"]
         assert figures["folded_parameters"] <= 25_000
         assert max(figures["calibration_error"].values()) <= 0.003
         assert figures["changed_answers"] == 0
@@ -210,147 +181,123 @@ class TestReleasing:
         assert loaded.network == "edge"
 
 
-class TestRedrawing:
-    def test_the_committed_weights_give_the_same_files(
-        self, released: Path, tiny_mnist: Path, tmp_path: Path
-    ) -> None:
-        root = tmp_path / "root"
-        shutil.copytree(released, root)
-        for name in PICTURES:
-            (root / name).write_bytes(b"old")
-        (root / DOCUMENT).write_text(BLOCK.format("old"))
-        written = releasing.redraw(root, tiny_mnist)
-        assert set(written) == {*PICTURES, RECORD, DOCUMENT}
-        assert content(root) == content(released)
-
-    def test_other_weights_than_recorded_are_refused(
-        self, released: Path, tiny_mnist: Path, tmp_path: Path
-    ) -> None:
-        root = tmp_path / "root"
-        shutil.copytree(released, root)
-        (root / RECORD).write_text(json.dumps({"weights_sha256": "other"}))
-        before = content(root)
-        with pytest.raises(CheckpointError, match="not of the same weights"):
-            releasing.redraw(root, tiny_mnist)
-        assert content(root) == before
+def test_redrawing_with_the_same_weights_gives_the_same_files(
+    released: Path, tiny_mnist: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(released, tmp_path / "root")
+    for name in PICTURES:
+        (root / name).write_bytes(b"old")
+    (root / DOCUMENT).write_text(BLOCK.format("old"))
+    assert set(releasing.redraw(root, tiny_mnist)) == {*PICTURES, RECORD, DOCUMENT}
+    assert content(root) == content(released)
+    (root / RECORD).write_text(json.dumps({"weights_sha256": "other"}))
+    with pytest.raises(CheckpointError, match="not of the same weights"):
+        releasing.redraw(root, tiny_mnist)
 
 
 class TestRefusing:
-    def refuse(self, runs: list[Path], message: str) -> None:
-        with pytest.raises(CheckpointError, match=message) as error:
+    @pytest.mark.parametrize(
+        ("file", "damaged", "message"),
+        [
+            (
+                "history.json",
+                "[]",
+                "1 has 0 of 1 epochs: finish it with `edge-adder train --resume",
+            ),
+            ("history.json", "1", "1 has no readable history.json"),
+            ("history.json", "no JSON", "1 has no readable history.json"),
+            ("history.json", None, "1 has no readable history.json"),
+            ("checkpoint.safetensors", "damaged", "1/checkpoint.safetensors"),
+            ("checkpoint.safetensors", None, "no checkpoint"),
+        ],
+    )
+    def test_a_run_with_a_damaged_file(
+        self, runs: list[Path], file: str, damaged: str | None, message: str
+    ) -> None:
+        (runs[1] / file).unlink() if damaged is None else (runs[1] / file).write_text(damaged)
+        with pytest.raises(CheckpointError, match=message):
             releasing.load_runs(runs)
-        assert "\n" not in str(error.value)
-
-    def test_an_unfinished_run(self, runs: list[Path]) -> None:
-        (runs[1] / "history.json").write_text("[]")
-        self.refuse(runs, "1 has 0 of 1 epochs: finish it with `edge-adder train --resume --out")
-
-    @pytest.mark.parametrize("history", ["1", "no JSON", None])
-    def test_a_run_without_a_history(self, runs: list[Path], history: str | None) -> None:
-        path = runs[1] / "history.json"
-        path.unlink() if history is None else path.write_text(history)
-        self.refuse(runs, "1 has no readable history.json")
-
-    def test_a_checkpoint_that_cannot_be_read(self, runs: list[Path]) -> None:
-        path = runs[1] / "checkpoint.safetensors"
-        path.write_bytes(b"damaged")
-        self.refuse(runs, "1/checkpoint.safetensors")
-        path.unlink()
-        self.refuse(runs, "no checkpoint")
-
-    def test_another_network(self, runs: list[Path]) -> None:
-        weights = networks.create("bn-adder").state_dict()
-        made = Checkpoint("bn-adder", weights, {}, {})
-        checkpoints.save(made, runs[1] / "checkpoint.safetensors")
-        self.refuse(runs, "1 is a run of bn-adder, expected one of edge")
 
     @pytest.mark.parametrize(
-        ("change", "different"),
-        [({"batch_size": 25}, "batch_size 25, not 50"), ({"new": 1}, "new 1, not None")],
+        ("network", "change", "message"),
+        [
+            ("bn-adder", {}, "1 is a run of bn-adder, expected one of edge"),
+            ("edge", {"batch_size": 25}, "1 has another recipe than .*0: batch_size 25, not 50$"),
+            ("edge", {"new": 1}, "1 has another recipe than .*0: new 1, not None$"),
+            ("edge", {"seed": 0}, "have the same seed, 0"),
+        ],
     )
-    def test_another_recipe(self, runs: list[Path], change: dict, different: str) -> None:
+    def test_a_run_of_another_kind(
+        self, runs: list[Path], network: str, change: dict, message: str
+    ) -> None:
         path = runs[1] / "checkpoint.safetensors"
         made = checkpoints.load(path)
-        checkpoints.save(dataclasses.replace(made, config=made.config | change), path)
-        self.refuse(runs[:2], f"1 has another recipe than .*0: {different}$")
-
-    def test_the_same_seed_twice(self, runs: list[Path]) -> None:
-        self.refuse([runs[0], runs[1], runs[0]], "have the same seed, 0")
+        made = dataclasses.replace(made, network=network, config=made.config | change)
+        checkpoints.save(made, path)
+        with pytest.raises(CheckpointError, match=message):
+            releasing.load_runs(runs[:2])
 
     def test_a_failure_at_the_end_leaves_everything_as_it_was(
-        self, runs: list[Path], root: Path, tiny_mnist: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        runs: list[Path],
+        committed: dict,
+        tiny_mnist: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         def write(_: object, folder: Path, *__: object) -> dict:
             for name in (*MODEL_FILES, *PICTURES):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(b"new")
-            return dict(FIGURES)
+            return dict(committed["figures"])
 
         monkeypatch.setattr(releasing, "make_model", write)
         monkeypatch.setattr(releasing, "draw_pictures", write)
+        root = make_checkout(tmp_path / "root")
         (root / DOCUMENT).write_text("no block")
-        before = content(root)
         with pytest.raises(InputError, match="0 blocks 'edge', expected one"):
             releasing.release(runs[:1], root, tiny_mnist)
-        assert content(root) == before
+        assert content(root) == {DOCUMENT: b"no block"}
 
 
-class TestTheTable:
-    def test_every_figure_has_its_command(self) -> None:
-        table = figures_table({"figures": FIGURES, "seeds": SEEDS})
-        for line in (
-            "| test accuracy, 100,000 pairs of image and number | digit 99.57 %, sum 99.56 % "
-            "| `edge-adder evaluate` |",
-            "| validation accuracy, 50,000 pairs | digit 99.51 % "
-            "| `python -m benchmarks.release` |",
-            "| digit, mean ± standard deviation of 2 seeds | test 99.57 % ± 0.042 %, "
-            "validation 99.50 % ± 0.000 % | `python -m benchmarks.release` |",
-            "| digit 0.12 %, sum 0.20 % | `edge-adder evaluate` |",
-            "| 98.00 %, of these correct none | `edge-adder evaluate` |",
-            "| refused or uncertain, of 400 non-digits | 92.90 %: letters 95.50 %, faces 90.30 % "
-            "| `python -m benchmarks.robustness.uncertain` |",
-            "| read, of 20 synthetic digits in each of 2 scenes | 97.50 %; worst: glare 95.00 % "
-            "| `python -m benchmarks.robustness.conditions` |",
-            "| 21,850 and 417,600 | `edge-adder networks` |",
-            "| 21,754 | `python -m benchmarks.release` |",
-            "| 93,830 bytes | `edge-adder info` |",
-            "| 1.3e-05; no answers changed in 20,000 pairs | `edge-adder export` |",
-        ):
-            assert line in table
-
-    def test_a_single_run_has_no_deviation(self) -> None:
-        table = figures_table({"figures": FIGURES, "seeds": SEEDS[:1]})
-        assert "seeds" not in table
-        assert "±" not in table
-        assert "validation accuracy" in table
+def test_the_table_has_every_figure(committed: dict) -> None:
+    table, figures = figures_table(committed), committed["figures"]
+    for accuracy in (figures["test"], figures["validation"], figures["calibration_error"]):
+        assert f"| digit {percent(accuracy['digit'])}" in table
+    for share in (*figures["not_answered"].values(), figures["coverage"]["correct"]):
+        assert percent(share) in table
+    for name in ("parameters", "multiply_adds", "folded_parameters", "size_bytes"):
+        assert f" {figures[name]:,} " in table
+    assert f"{figures['largest_difference']:.1e}; no answers changed in 20,000 pairs" in table
+    test, validation = (
+        [row[name] for row in committed["seeds"]] for name in ("test", "validation")
+    )
+    deviations = f"test {mean_and_deviation(test)}, validation {mean_and_deviation(validation)}"
+    assert f"of {len(test)} seeds | {deviations} |" in table
 
 
-class TestTheCommand:
-    @pytest.mark.parametrize("runs", [[Path("a"), Path("b")], None])
-    def test_it_prints_figures_and_files(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
-        tmp_path: Path,
-        runs: list[Path] | None,
-    ) -> None:
-        called: list[object] = []
+def test_the_table_of_a_single_run_that_answers_nothing(committed: dict) -> None:
+    committed["figures"]["coverage"]["correct"] = None
+    committed["figures"]["scenes"] = {"page": 1.0, "glare": 0.95}
+    table = figures_table(committed | {"seeds": committed["seeds"][:1]})
+    assert "of these correct none |" in table
+    assert "in each of 2 scenes | 97.50 %; worst: glare 95.00 % |" in table
+    assert "±" not in table
 
-        def fake(*arguments: object) -> list[str]:
-            called.extend(arguments)
-            return [RECORD]
 
-        record = {"figures": FIGURES, "seeds": SEEDS}
-        (tmp_path / RECORD).parent.mkdir()
-        (tmp_path / RECORD).write_text(json.dumps(record))
-        monkeypatch.setattr(releasing, "ROOT", tmp_path)
-        monkeypatch.setattr(releasing, "release" if runs else "redraw", fake)
-        releasing.main(runs, pictures=runs is None, data_dir=Path("c"))
-        assert called == [*([runs] if runs else []), tmp_path, Path("c")]
-        expected = f"{figures_table(record)}\n\n{RECORD}\n"
-        assert capsys.readouterr().out == expected + (f"{releasing.NEXT_STEPS}\n" if runs else "")
-
-    @pytest.mark.parametrize("runs", [[Path("a")], None])
-    def test_it_takes_either_runs_or_pictures(self, runs: list[Path] | None) -> None:
-        with pytest.raises(typer.BadParameter, match="either"):
-            releasing.main(runs, pictures=runs is not None)
+@pytest.mark.parametrize("runs", [[Path("a"), Path("b")], None])
+def test_the_command_prints_figures_and_files(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    committed: dict,
+    runs: list[Path] | None,
+) -> None:
+    name = "release" if runs else "redraw"
+    work = create_autospec(getattr(releasing, name), return_value=[RECORD])
+    monkeypatch.setattr(releasing, name, work)
+    releasing.main(runs, pictures=runs is None, data_dir=Path("c"))
+    assert work.call_args.args == (*([runs] if runs else []), ROOT, Path("c"))
+    expected = f"{figures_table(committed)}\n\n{RECORD}\n"
+    assert capsys.readouterr().out == expected + (f"{releasing.NEXT_STEPS}\n" if runs else "")
+    with pytest.raises(typer.BadParameter, match="either"):
+        releasing.main(runs, pictures=runs is not None)
