@@ -80,11 +80,6 @@ def load_untrained(network: Network, name: str = "untrained") -> EdgeAdder:
     return EdgeAdder(to_onnx.to_onnx(network, checkpoint))
 
 
-def registered() -> dict[str, EdgeAdder]:
-    """Return all networks of the registry with fresh weights."""
-    return {name: load_untrained(networks.create(name), name) for name in networks.NETWORKS}
-
-
 def time_adders(adders: Mapping[str, EdgeAdder], calls: int) -> dict[str, dict[str, float]]:
     """Time raw `session.run`, batch 1, of each model and of an identity graph, interleaved.
 

@@ -98,7 +98,6 @@ def bench(
     *,
     config: BenchConfig = FULL,
     progress: Callable[[str], object] = lambda _: None,
-    on_times: Callable[[dict[str, Times]], object] = lambda _: None,
 ) -> BenchResult:
     """Measure a model on this device.
 
@@ -106,7 +105,6 @@ def bench(
         adder: The model, loaded as it will be used.
         config: `FULL`, `QUICK` or another.
         progress: Is called with the name of each part that begins.
-        on_times: Is called with every measured latency, by kind of call.
 
     Raises:
         InputError: The stored parity vectors cannot be read or belong to other weights.
@@ -116,7 +114,6 @@ def bench(
     images = (vectors or bundled_vectors())[IMAGE.name]
     progress("latency")
     times = time_calls(adder, images, config)
-    on_times(times)
     progress("throughput")
     rates = throughput(adder, images, config)
     progress("cold start")
