@@ -129,6 +129,9 @@ class TestTheCommand:
         again = edge_adder("train", "--resume", *recipe, "--out", left.parent, *data)
         assert again.returncode == 0, again.stderr
         assert "test: digit" in again.stdout
+        ours = edge_adder("train", "--resume", "--recipe", "ours", "--out", left.parent, *data)
+        assert (ours.returncode, ours.stdout) == (2, "")
+        assert "has epochs 1, not 30; batch_size 32, not 128; " in ours.stderr
         wrong = edge_adder("train", "--network", "wide", "--recipe", "published", *data)
         assert wrong.returncode == 2
         assert "no recipe of wide is published: expected one of" in wrong.stderr
