@@ -59,11 +59,7 @@ def draw_pictures(
     """
     adder = EdgeAdder(model)
     make_folder(folder / "docs")
-    with tempfile.TemporaryDirectory() as drawn:
-        found = evaluate(adder, as_pictures(images, data_dir), out=Path(drawn))
-        for name, file in ((CONFUSION, CONFUSION_FILE), (WRONG, WRONG_FILE)):
-            write_atomically(folder / name, (Path(drawn) / file).read_bytes())
-    write_atomically(folder / COVERAGE, plots.coverage(found.coverage))
+    accuracy = _draw_evaluation(adder, folder, as_pictures(images, data_dir))
     runpy.run_path(str(SAMPLES_SCRIPT))["draw"](NUMBER, model, folder / SAMPLES)
     inspection = inspect(EXPLAINED)
     prediction = adder.predict_prepared(*inspection.digits[0], NUMBER)
@@ -72,6 +68,21 @@ def draw_pictures(
     scenes = conditions.measure_all(adder, conditions.COUNT)
     write_atomically(folder / CONDITIONS, conditions.draw_examples(scenes, conditions.COUNT))
     return {
+        **accuracy,
+        "non_digits_of_each_kind": uncertain.COUNT,
+        "not_answered": {each.kind: each.not_answered for each in non_digits},
+        "digits_in_each_scene": conditions.COUNT,
+        "scenes": {name: each.read / conditions.COUNT for name, each in scenes.items()},
+    }
+
+
+def _draw_evaluation(adder: EdgeAdder, folder: Path, pictures: LabelledPictures) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as drawn:
+        found = evaluate(adder, pictures, out=Path(drawn))
+        for name, file in ((CONFUSION, CONFUSION_FILE), (WRONG, WRONG_FILE)):
+            write_atomically(folder / name, (Path(drawn) / file).read_bytes())
+    write_atomically(folder / COVERAGE, plots.coverage(found.coverage))
+    return {
         "calibration_error": {
             "digit": found.digit_calibration_error,
             "sum": found.sum_calibration_error,
@@ -79,10 +90,6 @@ def draw_pictures(
         "coverage": next(
             asdict(each) for each in found.coverage if each.min_probability == MIN_PROBABILITY
         ),
-        "non_digits_of_each_kind": uncertain.COUNT,
-        "not_answered": {each.kind: each.not_answered for each in non_digits},
-        "digits_in_each_scene": conditions.COUNT,
-        "scenes": {name: each.read / conditions.COUNT for name, each in scenes.items()},
     }
 
 

@@ -10,6 +10,7 @@ Each configuration's result is stored in a file of its own, so that an interrupt
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
@@ -100,10 +101,8 @@ def run_matrix(
         progress: Is called with a line for each configuration.
 
     Returns:
-        A row for each configuration: its fields, ``pairs``, and for each output
-        ``largest_difference`` and ``changed_answers`` as `edge_adder.parity.OutputParity`, and
-        ``margins`` of the changed answers, the difference between PyTorch's two most probable
-        answers in nats.
+        A row for each configuration: its fields, ``pairs``, and for each output what `compare`
+        returns.
 
     Raises:
         ProviderError: A provider cannot be loaded.
@@ -112,7 +111,9 @@ def run_matrix(
     make_folder(shards)
     pairs, numbers = all_pairs(images)
     origin = _origin(content, network, images)
-    expected: Outputs | None = None
+    expected = functools.cache(
+        functools.partial(reference, network, pairs, numbers)
+    )  # if a row is missing
     rows = []
     configs = run_configs()
     for done, config in enumerate(configs, 1):
@@ -121,10 +122,8 @@ def run_matrix(
         path = shards / f"{config}.json".replace(" ", "-")
         row = _stored(path, key)
         if row is None:
-            if expected is None:
-                expected = reference(network, pairs, numbers)
             found = _run(content, config, pairs[chosen], numbers[chosen])
-            row = key | compare(found, Outputs(*(array[chosen] for array in expected)))
+            row = key | compare(found, Outputs(*(output[chosen] for output in expected())))
             write_atomically(path, json.dumps(row).encode())
         rows.append(row)
         progress(f"{done}/{len(configs)} {config}: {_describe(row)}")
@@ -147,7 +146,13 @@ def sample(pairs: int) -> NDArray[np.intp]:
 
 
 def compare(found: Outputs, expected: Outputs) -> dict[str, dict[str, Any]]:
-    """Return what `run_matrix` describes of each output."""
+    """Compare a configuration's outputs with PyTorch's.
+
+    Returns:
+        For each output ``largest_difference`` and ``changed_answers`` as
+        `edge_adder.parity.OutputParity`, and ``margins`` of the changed answers: the difference
+        between PyTorch's two most probable answers in nats.
+    """
     result = parity.compare(found, expected)
     rows = {}
     for name in Outputs._fields:

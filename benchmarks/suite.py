@@ -57,11 +57,9 @@ def run_suite(
         progress: Is called with a line for each part.
 
     Returns:
-        The content of ``results.json``, which is written after each part: ``date``; ``quick``;
-        ``images``, what the images are; ``versions``; ``seconds`` that each part took; ``bench`` as
-        docs/bench.md describes it; ``files``, ``startup``, ``peers``, ``graph``, ``scenarios`` and
-        ``parity_matrix`` as the modules of these names return them; ``passed``, whether parity
-        holds everywhere.
+        The content of ``results.json``, which is written after each part: the run, ``seconds`` of
+        each part, ``bench`` as docs/bench.md describes it, the results of the modules with the
+        other parts' names, and ``passed``, whether parity holds everywhere.
 
     Raises:
         InputError: The bundled model was not exported from the committed checkpoint.
@@ -69,13 +67,7 @@ def run_suite(
     """
     make_folder(out)
     images, description = _load_images(data_dir)
-    results: dict[str, Any] = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "quick": quick,
-        "images": description,
-        "versions": {name: _version(name) for name in VERSIONS},
-        "seconds": {},
-    }
+    results = _describe_run(quick, description)
     for name, measure in _parts(images, out / "parity", quick, progress).items():
         progress(name.replace("_", " "))
         began = time.monotonic()
@@ -126,6 +118,16 @@ def _parts(
         "parity_matrix": lambda: parity_matrix.run_matrix(
             adder.model_bytes, network, some, shards, progress=progress
         ),
+    }
+
+
+def _describe_run(quick: bool, images: str) -> dict[str, Any]:
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "quick": quick,
+        "images": images,
+        "versions": {name: _version(name) for name in VERSIONS},
+        "seconds": {},
     }
 
 
