@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
-from edge_adder.providers import Provider
+from edge_adder.providers import PROVIDERS
 
 
 def _parse_threads(text: object) -> Any:
@@ -22,7 +22,7 @@ ModelOption = Annotated[
 ProviderOption = Annotated[
     str,
     typer.Option(
-        metavar="|".join(get_args(Provider)),
+        metavar="|".join(PROVIDERS),
         help="Where to run the model; auto takes CUDA if it works, else the CPU.",
     ),
 ]

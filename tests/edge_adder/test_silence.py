@@ -1,7 +1,7 @@
-"""The runtime opens no connection and leaves no file, as the system's own record of its calls says.
+"""The runtime opens no connection and leaves no file, according to strace.
 
-In a network namespace of its own, which has no route, so that nothing gets out while it is looked
-for. As a user's machine is: without ``CI``, without the project's settings.
+It runs in a network namespace of its own, which has no route, so that nothing is sent while that is
+tested; and without ``CI`` and the project's variables, as on a user's machine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TRACED = "connect,sendto,sendmsg,sendmmsg,bind,openat,mkdirat,renameat2,?open,?c
 
 
 def _isolated() -> list[str] | None:
-    """The command that runs another without a network; None where there is none, or no strace."""
+    """Return a command that runs another without a network; None if that or strace is missing."""
     if not shutil.which("strace"):
         return None
     for command in (["unshare", "--net"], ["unshare", "--map-root-user", "--net"]):
@@ -42,9 +42,9 @@ class Trace:
     """What a process and its children did, and what they left.
 
     Attributes:
-        network: System calls that send, or ask for a connection; those inside the machine too.
-        written: Files and folders that were made or opened for writing.
-        left: What lies in its folders afterwards.
+        network: System calls that send or connect, also inside the machine.
+        written: System calls that made a file or folder, or opened one for writing.
+        left: Files and folders that exist afterwards.
     """
 
     def __init__(self, folder: Path, code: str, **settings: str) -> None:
@@ -79,28 +79,28 @@ class Trace:
         self.left = [path for top in (*places.values(), folder / "work") for path in top.rglob("*")]
 
 
-PREDICT = f"from edge_adder import EdgeAdder; EdgeAdder().predict({str(SEVEN)!r}, 5)"
-MANY = f"from edge_adder import EdgeAdder; list(EdgeAdder().predict_many([{str(SEVEN)!r}] * 70, 5))"
-COMMAND = "import sys; from edge_adder.cli.main import main; main({})"
+LIBRARY = f"""
+from edge_adder import EdgeAdder
+adder = EdgeAdder()
+adder.predict({str(SEVEN)!r}, 5)
+list(adder.predict_many([{str(SEVEN)!r}] * 70, 5))
+"""
+COMMAND = "from edge_adder.cli.main import main; main({})"
 
 
 @pytest.mark.parametrize(
     "code",
     [
-        "import edge_adder.predictor",
-        PREDICT,
-        MANY,
+        LIBRARY,
         COMMAND.format(["predict", str(SEVEN), "5", "--json"]),
         COMMAND.format(["info"]),
         COMMAND.format(["doctor"]),
     ],
-    ids=["import", "predict", "predict_many", "edge-adder predict", "info", "doctor"],
+    ids=["library", "predict", "info", "doctor"],
 )
 def test_nothing_is_sent_and_no_file_is_written(tmp_path: Path, code: str) -> None:
     trace = Trace(tmp_path, code)
-    assert trace.network == []
-    assert trace.written == []
-    assert trace.left == []
+    assert (trace.network, trace.written, trace.left) == ([], [], [])
 
 
 def test_bench_sends_nothing_and_clears_its_folder_away(tmp_path: Path) -> None:
@@ -126,11 +126,11 @@ def test_a_file_would_be_seen(tmp_path: Path) -> None:
     assert trace.left == [tmp_path / "work" / "x"]
 
 
-def test_the_uploader_is_on_where_the_user_turned_it_on(tmp_path: Path) -> None:
-    """And so the silence above is not onnxruntime's own."""
+def test_the_uploader_runs_if_the_user_turns_it_on(tmp_path: Path) -> None:
+    """So the silence above is not onnxruntime's own."""
     import onnxruntime
 
     if tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 29):
         pytest.skip("this onnxruntime has no uploader")
-    trace = Trace(tmp_path, PREDICT, ORT_DISABLE_TELEMETRY="0")
+    trace = Trace(tmp_path, LIBRARY, ORT_DISABLE_TELEMETRY="0")
     assert trace.left != []

@@ -1,0 +1,59 @@
+"""Streams and signals of a real process of the command line."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SEVEN = Path(__file__).parents[3] / "examples" / "seven.png"
+PREDICT = [sys.executable, "-m", "edge_adder", "predict", str(SEVEN), "5"]
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_standard_input(edge_adder_process: Run) -> None:
+    done = edge_adder_process("predict", "-", "1", input=SEVEN.read_bytes(), text=False)
+    assert done.stdout.startswith(b"-: 7 + 1 = 8  (")
+
+
+def test_a_reader_that_leaves_early_ends_it_quietly() -> None:
+    with subprocess.Popen(PREDICT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == -signal.SIGPIPE
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_behind_stdout_is_one_line(edge_adder_process: Run) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = edge_adder_process("predict", SEVEN, "5", stdout=full, stderr=subprocess.PIPE)
+    assert done.stderr == (
+        "edge-adder: error: cannot read or write standard output: No space left on device\n"
+    )
+    assert done.returncode == 5
+
+
+@pytest.mark.parametrize(
+    ("redirection", "image", "code", "message"),
+    [
+        (">&-", SEVEN, 0, ""),
+        ("2>&-", "none.png", 2, ""),
+        ("<&-", "-", 2, "standard input is closed: expected an image on it for -"),
+    ],
+)
+def test_closed_streams_are_not_a_fault(
+    redirection: str, image: str | Path, code: int, message: str
+) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{sys.executable} -m edge_adder predict {image} 5 {redirection}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr == (f"edge-adder: error: {message}\n" if message else "")
