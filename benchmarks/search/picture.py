@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
-
 from benchmarks.markdown import mean_and_deviation, table
 from benchmarks.search import record as records
 from benchmarks.search.train import COPIES, PERTURBED_FILE, RUN_PREFIX
@@ -30,6 +28,9 @@ number for each."""
 
 BOUND = 3.0
 """Largest p50 of the default network, in those of the identity graph."""
+
+
+UNTRAINED = "candidate, not trained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,6 @@ class Group:
     def digit(self) -> float:
         """Mean validation accuracy, a fraction."""
         return statistics.mean(self.digits)
-
-    @property
-    def deviation(self) -> float | None:
-        """Standard deviation of the validation accuracy; None for a single seed."""
-        return statistics.stdev(self.digits) if len(self.digits) > 1 else None
 
 
 def draw(runs: Path) -> str:
@@ -189,13 +185,33 @@ def draw_plot(record: dict[str, Any]) -> bytes:
     Dots are trained candidates, squares the networks of the registry, ticks at the bottom untrained
     candidates.
     """
-    timed = record["timed"]["networks"]
+    ratios = {name: row["ratio"] for name, row in record["timed"]["networks"].items()}
     best: dict[str, Group] = {}
     for each in group(record["trained"]):
         best.setdefault(each.line, each)
+    untrained = ratios.keys() - best.keys() - networks.NETWORKS.keys() - {"identity"}
     with plot(8, 5) as (figure, (axes,)):
-        _draw_candidates(axes, timed, best)
-        _draw_networks(axes, timed)
+        axes.errorbar(
+            [ratios[line] for line in best],
+            [100 * (1 - each.digit) for each in best.values()],
+            [_deviation(each.digits) for each in best.values()],
+            fmt="o",
+            color=BLUE,
+            capsize=2,
+            label="candidate with its best recipe: mean of the seeds ± standard deviation",
+        )
+        at_the_bottom = axes.get_xaxis_transform()
+        x = sorted(ratios[line] for line in untrained)
+        axes.plot(x, [0] * len(x), "|", color=GREY, label=UNTRAINED, transform=at_the_bottom)
+        for path in (WEIGHTS_DIR / f"{name}.json" for name in networks.NETWORKS):
+            if not path.is_file():  # a candidate that this process has trained
+                continue
+            made, name = json.loads(path.read_text()), path.stem
+            place = ratios[name], 100 * (1 - made["metrics"]["validation"]["digit"])
+            axes.plot(*place, "s", color=RED if name == networks.DEFAULT else ORANGE)
+            axes.annotate(name, place, (6, -3), textcoords="offset points", fontsize=9)
+        axes.plot([], [], "s", color=ORANGE, label="published network, with a recipe of its own")
+        axes.plot([], [], "s", color=RED, label="edge, with a recipe of its own")
         axes.axvline(BOUND, color=GREY, linestyle=":", label=f"bound: {BOUND:g} × identity graph")
         axes.set(
             xscale="log",
@@ -209,41 +225,6 @@ def draw_plot(record: dict[str, Any]) -> bytes:
         return png(figure)
 
 
-def _draw_candidates(
-    axes: Axes, timed: dict[str, dict[str, float]], best: dict[str, Group]
-) -> None:
-    rows = [(timed[line]["ratio"], each) for line, each in best.items()]
-    axes.errorbar(
-        [x for x, _ in rows],
-        [100 * (1 - each.digit) for _, each in rows],
-        [math.nan if each.deviation is None else 100 * each.deviation for _, each in rows],
-        fmt="o",
-        color=BLUE,
-        markersize=4,
-        capsize=2,
-        label="candidate with its best recipe: mean of the seeds ± standard deviation",
-    )
-    drawn = {*best, *networks.NETWORKS, "identity"}
-    untrained = [row["ratio"] for line, row in timed.items() if line not in drawn]
-    axes.plot(
-        untrained,
-        [0] * len(untrained),
-        "|",
-        color=GREY,
-        label="candidate, not trained",
-        transform=axes.get_xaxis_transform(),
-    )
-
-
-def _draw_networks(axes: Axes, timed: dict[str, dict[str, float]]) -> None:
-    for name in networks.NETWORKS:
-        path = WEIGHTS_DIR / f"{name}.json"
-        if not path.is_file():  # a candidate that this process has trained
-            continue
-        validation = json.loads(path.read_text())["metrics"]["validation"]
-        x, y = timed[name]["ratio"], 100 * (1 - validation["digit"])
-        colour = RED if name == networks.DEFAULT else ORANGE
-        axes.plot(x, y, "s", color=colour, markersize=6)
-        axes.annotate(name, (x, y), (6, -3), textcoords="offset points", fontsize=9)
-    axes.plot([], [], "s", color=ORANGE, label="published network, with a recipe of its own")
-    axes.plot([], [], "s", color=RED, label="edge, with a recipe of its own")
+def _deviation(fractions: list[float]) -> float:
+    """Return the standard deviation in percent; of a single value, NaN, which is not drawn."""
+    return 100 * statistics.stdev(fractions) if len(fractions) > 1 else math.nan
