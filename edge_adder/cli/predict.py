@@ -101,13 +101,10 @@ def predict(
 ) -> int:
     """Read the digit in each image and add NUMBER to it.
 
-    Prints `IMAGE: DIGIT + NUMBER = SUM  (PROBABILITY)` for each image, in order, or `IMAGE:
-    uncertain  (DIGIT + NUMBER = SUM with PROBABILITY)` if the digit or the sum is less probable
-    than --min-probability.
-
-    Exits with 6 if some images could not be read or an answer is uncertain, and with 2 or 5
-    if none could be read. A picture of several digits is refused unless --each is given. Of a file
-    with several frames or pages the first is used, and stderr says so.
+    Prints `IMAGE: DIGIT + NUMBER = SUM  (PROBABILITY)` for each image, in order, or that the answer
+    is uncertain. Exits with 6 if one is, or if some images could not be read; with 2 or 5 if none
+    could. A picture of several digits is refused unless --each is given. Of a file with several
+    frames or pages the first is used, and stderr says so.
     """
     images, number = _split_arguments(arguments or [])
     options = _Options(
@@ -127,8 +124,6 @@ def predict(
     from edge_adder.predictor import EdgeAdder
 
     adder = EdgeAdder(model, provider=provider, threads=threads, spinning=spinning, sha256=sha256)  # type: ignore[arg-type]
-    if provider == "auto":
-        say(f"provider auto: {adder.provider}")
     return _print_all(adder, images, number, options)
 
 
@@ -199,6 +194,8 @@ def describe_wrong_number(text: str) -> str:
 
 def _print_all(adder: EdgeAdder, images: list[str], number: int, options: _Options) -> ExitCode:
     """Print the answers for all images as they come, and return the command's exit code."""
+    if adder.requested_provider == "auto":
+        say(f"provider auto: {adder.provider}")
     model = {"name": adder.model, "sha256": adder.model_sha256} if options.as_json else {}
     codes = []
     for image, answer in zip(images, _answers(adder, images, number, options), strict=True):

@@ -280,7 +280,8 @@ class TestBadInput:
         assert failure(edge_adder("predict", SEVEN, "5", *options), 2).startswith(message)
 
     def test_a_bad_command(self, edge_adder: Run) -> None:
-        assert "No such command 'predct'" in failure(edge_adder("predct"), 2)
+        line = failure(edge_adder("predct"), 2)
+        assert line == "No such command 'predct'. Did you mean 'predict'?"
 
     def test_a_bad_model_exits_with_3(self, edge_adder: Run, tmp_path: Path) -> None:
         (tmp_path / "model.onnx").write_bytes(b"no model")

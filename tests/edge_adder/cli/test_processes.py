@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -19,6 +20,13 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def test_standard_input(edge_adder_process: Run) -> None:
     done = edge_adder_process("predict", "-", "1", input=SEVEN.read_bytes(), text=False)
     assert done.stdout.startswith(b"-: 7 + 1 = 8  (")
+
+
+def test_a_name_that_the_terminal_cannot_show(edge_adder_process: Run, tmp_path: Path) -> None:
+    (tmp_path / "é.png").write_bytes(SEVEN.read_bytes())
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = edge_adder_process("predict", "é.png", "5", env=environment)
+    assert done.stdout.startswith("\\xe9.png: 7 + 5 = 12")
 
 
 def test_a_reader_that_leaves_early_ends_it_quietly() -> None:
