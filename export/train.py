@@ -71,34 +71,28 @@ class TrainResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Data:
-    """What a run learns from and validates on.
+class _Run:
+    """What every epoch needs.
 
     Attributes:
         train_set: Images to learn from, on the device.
-        numbers: int64 (count,); the number of each image; None draws them in every epoch.
+        augmented: The same images, augmented.
+        numbers: int64 (count,), the number of each image; None draws them in every epoch.
         validation: Images to validate on, on the device.
     """
 
+    config: TrainConfig
     train_set: LabelledImages
+    augmented: AugmentationCache
     numbers: Tensor | None
     validation: LabelledImages
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """The parts that every epoch needs."""
-
-    config: TrainConfig
-    data: _Data
-    images: AugmentationCache
     state: TrainState
     observer: Observer
 
     @property
     def steps(self) -> int:
         """Number of steps in an epoch."""
-        return len(self.data.train_set) // self.config.batch_size
+        return len(self.train_set) // self.config.batch_size
 
 
 def train(
@@ -133,8 +127,7 @@ def train(
     identity = {"recipe": config.recipe(), "data_sha256": mnist.sha256}
     if resume:
         check_same_run(config.out, identity)
-    data = _divide(mnist, config, device)
-    run = _start(config, data, device, observer or Observer())
+    run = _start(config, mnist, device, observer or Observer())
     if resume:
         run.state.load(config.out / RESUME_FILE)
     else:
@@ -143,31 +136,34 @@ def train(
     return _finish(run, test=test)
 
 
-def _divide(mnist: LabelledImages, config: TrainConfig, device: torch.device) -> _Data:
-    """Return training set and validation images; synthetic images join the former."""
+def _start(
+    config: TrainConfig, mnist: LabelledImages, device: torch.device, observer: Observer
+) -> _Run:
+    """Divide the images, add the synthetic ones, and make a network."""
     learned, held_out = split_indices(len(mnist), config.split, config.seed)
-    synthetic = config.synthetic_digits + config.negatives
     train_set = with_synthetic(mnist.at(learned), config.synthetic_digits, config.negatives)
     if len(train_set) < config.batch_size:
         raise InputError(f"batch_size must be at most {len(train_set)}, got {config.batch_size}")
-    cyclic = torch.cat([learned, torch.arange(synthetic)]) % DIGITS
-    return _Data(
-        train_set=train_set.to(device),
-        numbers=cyclic if config.numbers == "cyclic" else None,
-        validation=mnist.at(held_out).to(device),
-    )
-
-
-def _start(config: TrainConfig, data: _Data, device: torch.device, observer: Observer) -> _Run:
-    images = AugmentationCache(
-        data.train_set,
+    synthetic = torch.arange(len(train_set) - len(learned))
+    cyclic = torch.cat([learned, synthetic]) % DIGITS
+    train_set = train_set.to(device)
+    augmented = AugmentationCache(
+        train_set,
         augmentation=Augmentation() if config.augment else None,
         handwriting=config.handwriting,
         passes=config.cached_passes,
         folder=config.out.parent / CACHE_DIR,
     )
     make_folder(config.out)
-    return _Run(config, data, images, TrainState(config, device), observer)
+    return _Run(
+        config=config,
+        train_set=train_set,
+        augmented=augmented,
+        numbers=cyclic if config.numbers == "cyclic" else None,
+        validation=mnist.at(held_out).to(device),
+        state=TrainState(config, device),
+        observer=observer,
+    )
 
 
 def _learn(run: _Run, identity: dict[str, Any]) -> None:
@@ -183,7 +179,7 @@ def _learn(run: _Run, identity: dict[str, Any]) -> None:
             raise InputError(
                 f"training diverged in epoch {epoch + 1} (loss {loss}): lower learning_rate"
             )
-        accuracy, _ = evaluate(state.average.module, run.data.validation, every_number=False)
+        accuracy, _ = evaluate(state.average.module, run.validation, every_number=False)
         record = EpochRecord(
             epoch=epoch + 1,
             loss=loss,
@@ -204,12 +200,12 @@ def _train_epoch(run: _Run, scheduler: LambdaLR, epoch: int) -> float:
 
     The last images of the order, fewer than a batch, are left for another epoch.
     """
-    config, train_set = run.config, run.data.train_set
+    config, train_set = run.config, run.train_set
     seed = _epoch_seed(config.seed, epoch)
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # dropout draws from the global generator
     order = torch.randperm(len(train_set), generator=generator)
-    numbers = run.data.numbers
+    numbers = run.numbers
     if numbers is None:
         numbers = draw_numbers(len(train_set), generator)
     device = train_set.labels.device
@@ -218,7 +214,7 @@ def _train_epoch(run: _Run, scheduler: LambdaLR, epoch: int) -> float:
     for step in range(run.steps):
         chosen = order[step * config.batch_size : (step + 1) * config.batch_size]
         number, chosen = numbers[chosen].to(device), chosen.to(device)
-        images = run.images.batch(epoch, chosen, generator)
+        images = run.augmented.batch(epoch, chosen, generator)
         loss = _step(run, images, train_set.labels[chosen], number)
         scheduler.step()
         losses += loss
@@ -250,7 +246,7 @@ def resolve_device(name: str) -> torch.device:
         InputError: CUDA was requested and is not available.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device cuda was asked for and PyTorch finds none: use --device cpu")
+        raise InputError("device cuda was requested and PyTorch finds none: use --device cpu")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
@@ -259,12 +255,12 @@ def resolve_device(name: str) -> torch.device:
 def _finish(run: _Run, *, test: bool) -> TrainResult:
     """Write the final checkpoint and the plots; use the test images once, if at all."""
     config, network = run.config, run.state.average.module
-    validation, confusion = evaluate(network, run.data.validation)
+    validation, confusion = evaluate(network, run.validation)
     metrics, title = {"validation": validation.to_dict()}, f"Validation: {validation}"
     tested = None
     if test:
         images = load_mnist(config.data_dir, train=False)
-        tested, confusion = evaluate(network, images.to(run.data.validation.labels.device))
+        tested, confusion = evaluate(network, images.to(run.validation.labels.device))
         metrics, title = metrics | {"test": tested.to_dict()}, f"Test: {tested}"
     _save_results(run, metrics)
     _save_plots(run, confusion, title)

@@ -259,5 +259,5 @@ class TestRefused:
 
     @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
     def test_cuda_that_is_not_there(self, short: Settings, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="device cuda was asked for and PyTorch finds none"):
+        with pytest.raises(InputError, match="device cuda was requested and PyTorch finds none"):
             train(TrainConfig(**short | {"device": "cuda"}, out=tmp_path))
