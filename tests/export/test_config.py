@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any, get_args
+
 import pytest
 
 from edge_adder.errors import InputError
 from export import networks
-from export.config import TrainConfig
+from export.config import Device, Precision, Recipe, TrainConfig
+from export.data import Split
 
 
 @pytest.mark.parametrize("name", networks.NETWORKS)
@@ -60,3 +63,11 @@ def test_it_is_frozen() -> None:
 def test_a_setting_out_of_range_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         TrainConfig(**change)
+
+
+@pytest.mark.parametrize(
+    ("option", "choices"),
+    [("recipe", Recipe), ("split", Split), ("precision", Precision), ("device", Device)],
+)
+def test_the_help_of_train_has_the_choices(edge_adder: Any, option: str, choices: Any) -> None:
+    assert f"--{option} {'|'.join(get_args(choices))} " in edge_adder("train", "--help").stdout
