@@ -20,6 +20,9 @@ from edge_adder.files import read_file
 MAX_MODEL_BYTES = 64_000_000
 """Largest model file: more than twice the size of this project's largest network, `wide`."""
 
+MAX_BATCH = 65_536
+"""Largest size that a model's batch may be fixed at: its images take 51 MB."""
+
 ONNX_DOMAINS = frozenset({"", "ai.onnx"})
 """Both names of ONNX's standard operators; exported files use no others."""
 
@@ -177,6 +180,10 @@ def check_contract(
     if different:
         more = f" (and {len(different) - 3} more)" if len(different) > 3 else ""
         raise ContractError(f"{name} differs from the contract: {'; '.join(different[:3])}{more}")
+    if batch is not None and batch > MAX_BATCH:
+        raise ContractError(
+            f"{name} has a batch fixed at {batch:,}, expected at most {MAX_BATCH:,}"
+        )
     return Description(batch, declared, provenance)
 
 

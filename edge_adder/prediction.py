@@ -13,8 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_adder.contract import DIGITS
+from edge_adder.errors import ModelError
 from edge_adder.limits import MIN_CONFIDENCE
 from edge_adder.preprocessing.prepare import UNCHANGED, Preparation
+
+_ROUNDING = 1e-4
+"""How far above 0 a log-probability may be: rounding of float32 leaves about 1e-7."""
 
 
 class Outputs(NamedTuple):
@@ -213,10 +217,16 @@ def make_prediction(
         provider: The execution provider that computed it.
         requested_provider: The one that was requested.
         preparation: How the image was prepared.
+
+    Raises:
+        ModelError: The best answers are not log-probabilities, but NaN, infinite or above 0.
     """
     digit_row, sum_row = outputs.digit[0], outputs.sum[0]
     digits, sums = digit_row.tolist(), sum_row.tolist()
     digit, total = max(digits), max(sums)  # on so few values faster than numpy
+    for value in (digit, total):
+        if not -math.inf < value <= _ROUNDING:  # nor NaN
+            raise _not_a_log_probability(value)
     return Prediction(
         digits.index(digit),
         sums.index(total),
@@ -237,7 +247,7 @@ def make_predictions(
     requested_provider: str,
     preparations: Iterable[Preparation],
 ) -> Iterator[Prediction]:
-    """Yield `make_prediction` for each row of a batch; numpy does its share for all at once.
+    """Return `make_prediction` of each row of a batch; numpy does its share for all at once.
 
     Args:
         numbers: The numbers that were added.
@@ -245,14 +255,21 @@ def make_predictions(
         provider: The execution provider that computed it.
         requested_provider: The one that was requested.
         preparations: One for each row, or more.
+
+    Raises:
+        ModelError: As `make_prediction`, for any row; before the first answer.
     """
     digit, total = (output.argmax(1) for output in outputs)
+    rows = np.arange(len(digit))
+    digit_values, sum_values = outputs.digit[rows, digit], outputs.sum[rows, total]
+    check_answers(digit_values)
+    check_answers(sum_values)
     return map(
         Prediction,
         digit.tolist(),
         total.tolist(),
-        _probabilities(outputs.digit, digit),
-        _probabilities(outputs.sum, total),
+        _probabilities(digit_values),
+        _probabilities(sum_values),
         numbers,
         itertools.repeat(provider),
         itertools.repeat(requested_provider),
@@ -265,11 +282,31 @@ def _probability(log_probability: float) -> float:
     return min(1.0, math.exp(log_probability))  # a log-softmax may round to just above 0
 
 
-def _probabilities(output: NDArray[np.float32], columns: NDArray[np.intp]) -> list[float]:
-    """Return `_probability` of one column of each row."""
-    chosen = output[np.arange(len(output)), columns]
-    probabilities: list[float] = np.exp(np.minimum(chosen, 0), dtype=np.float64).tolist()
-    return probabilities
+def _probabilities(log_probabilities: NDArray[np.float32]) -> list[float]:
+    """Return `_probability` of each value."""
+    values: list[float] = np.exp(np.minimum(log_probabilities, 0), dtype=np.float64).tolist()
+    return values
+
+
+def check_answers(log_probabilities: NDArray[np.float32]) -> None:
+    """Refuse the answers of a model that are not log-probabilities.
+
+    Args:
+        log_probabilities: Those of the most probable answers, any shape; NaN propagates to them.
+
+    Raises:
+        ModelError: A value is NaN, infinite, or above 0 by more than rounding.
+    """
+    valid = (log_probabilities > -np.inf) & (log_probabilities <= _ROUNDING)
+    if not valid.all():
+        raise _not_a_log_probability(float(log_probabilities[~valid][0]))
+
+
+def _not_a_log_probability(value: float) -> ModelError:
+    return ModelError(
+        f"the model answered {value:g}, expected log-probabilities, finite and at most 0: it is "
+        "damaged, or does not end in log_softmax"
+    )
 
 
 def _rows(array: NDArray[np.float32]) -> list[bytes]:

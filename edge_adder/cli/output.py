@@ -11,8 +11,8 @@ import typer
 
 
 def print_json(value: object) -> None:
-    """Print a value as one line of JSON."""
-    print(json.dumps(value))
+    """Print a value as one line of JSON, which has no NaN."""
+    print(json.dumps(value, allow_nan=False))
 
 
 def say(line: str) -> None:

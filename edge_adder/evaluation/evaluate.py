@@ -17,6 +17,7 @@ from edge_adder.evaluation.figures import confusion_matrix, contact_sheet
 from edge_adder.evaluation.metrics import NUMBERS, UNREADABLE, Answers, Evaluation, WrongImage
 from edge_adder.evaluation.report import percent
 from edge_adder.files import make_folder, write_atomically
+from edge_adder.prediction import check_answers
 from edge_adder.predictor import EdgeAdder
 from edge_adder.preprocessing.decode import name_of
 from edge_adder.preprocessing.prepare import prepare_image
@@ -45,6 +46,7 @@ def evaluate(
 
     Raises:
         FileAccessError: `out` cannot be written.
+        ModelError: The model's answers are not log-probabilities.
     """
     if out is not None:
         make_folder(out)
@@ -101,8 +103,11 @@ def _ask(
             outputs = adder.run(batch, np.full(len(batch), number))
             digits, sums = (output[: len(rows)] for output in outputs)
             digit[rows, number], total[rows, number] = digits.argmax(1), sums.argmax(1)
-            digit_probability[rows, number] = np.exp(digits.max(1).clip(max=0))
-            sum_probability[rows, number] = np.exp(sums.max(1).clip(max=0))
+            best_digits, best_sums = digits.max(1), sums.max(1)
+            check_answers(best_digits)
+            check_answers(best_sums)
+            digit_probability[rows, number] = np.exp(best_digits.clip(max=0))
+            sum_probability[rows, number] = np.exp(best_sums.clip(max=0))
         progress(len(rows))
     return Answers(digit, total, digit_probability, sum_probability)
 

@@ -26,7 +26,13 @@ from edge_adder import (
     ModelError,
     model_file,
 )
-from edge_adder.model_file import MAX_MODEL_BYTES, describe_load_error
+from edge_adder.contract import CONTRACT, CONTRACT_KEY, PROVENANCE_KEY
+from edge_adder.model_file import (
+    MAX_BATCH,
+    MAX_MODEL_BYTES,
+    check_contract,
+    describe_load_error,
+)
 from edge_adder.predictor import BUNDLED_MODEL
 from edge_adder.session import ort
 
@@ -343,6 +349,20 @@ class TestContract:
         other = provenance[: len(stated)].ljust(len(stated))
         with pytest.raises(ContractError, match=r"not a JSON object|is not JSON"):
             EdgeAdder(adder.model_bytes.replace(stated, other))
+
+    @pytest.mark.parametrize("batch", [MAX_BATCH, MAX_BATCH + 1, 2_000_000_000])
+    def test_a_fixed_batch_has_a_limit(self, batch: int) -> None:
+        contract = CONTRACT.to_dict(batch)
+        metadata = {CONTRACT_KEY: json.dumps(contract), PROVENANCE_KEY: "{}"}
+        tensors = {
+            side: {spec["name"]: [spec["dtype"], *spec["shape"]] for spec in contract[side]}
+            for side in ("inputs", "outputs")
+        }
+        if batch <= MAX_BATCH:
+            assert check_contract("mine", metadata, tensors).batch == batch
+        else:
+            with pytest.raises(ContractError, match=f"batch fixed at {batch:,}, expected at most"):
+                check_contract("mine", metadata, tensors)
 
     def test_tensors_must_be_those_that_the_contract_names(self, adder: EdgeAdder) -> None:
         renamed = adder.model_bytes.replace(b"\x0a\x05digit", b"\x0a\x05dight")

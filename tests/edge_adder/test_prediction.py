@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edge_adder import EdgeAdder, Prediction
+from edge_adder import EdgeAdder, ModelError, Prediction
+from edge_adder.evaluation.datasets import LabelledPictures
+from edge_adder.evaluation.evaluate import evaluate
 from edge_adder.limits import MIN_CONFIDENCE
 from edge_adder.prediction import Outputs, make_prediction, make_predictions
 from edge_adder.preprocessing.prepare import UNCHANGED
@@ -119,3 +122,45 @@ def test_a_batch_gives_the_same_as_each_row(
         assert found.digit_probability == pytest.approx(alone.digit_probability, rel=1e-12)
         assert (found.digit, found.sum, found.number) == (alone.digit, alone.sum, number)
         assert found._outputs == alone._outputs
+
+
+NOT_LOG_PROBABILITIES = [float("nan"), float("inf"), -float("inf"), 0.7]
+
+
+class TestBrokenModels:
+    @pytest.fixture
+    def broken(self, request: pytest.FixtureRequest) -> EdgeAdder:
+        """A model that answers `request.param` to everything but a blank image."""
+        adder = EdgeAdder()
+        run = adder._session.run
+
+        def answer(names: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+            digit, total = run(names, feeds)
+            shown = feeds["image"].any(axis=(1, 2, 3))
+            digit[shown] = total[shown] = request.param
+            return [digit, total]
+
+        adder._session.run = answer
+        return adder
+
+    @pytest.mark.parametrize("broken", NOT_LOG_PROBABILITIES, indirect=True)
+    def test_no_answer_is_made_of_its_outputs(self, broken: EdgeAdder, seven: np.ndarray) -> None:
+        ask = (
+            lambda: broken.predict(seven, 5),
+            lambda: list(broken.predict_many(np.stack([seven, seven]), 5)),
+            lambda: list(broken.predict_many([seven], 5, on_error="return")),
+            lambda: evaluate(broken, LabelledPictures(Path(), ["7"], [seven], np.array([7]))),
+        )
+        for each in ask:
+            with pytest.raises(ModelError, match=r"the model answered .*, expected log-prob"):
+                each()
+
+    @pytest.mark.parametrize("broken", [float("nan")], indirect=True)
+    def test_raw_outputs_are_not_checked(self, broken: EdgeAdder, seven: np.ndarray) -> None:
+        digit, _ = broken.run(seven[None, None], np.array([5]))
+        assert np.isnan(digit).all()
+
+    def test_rounding_is_not_an_error(self) -> None:
+        digit, total = np.full((1, 10), -9, np.float32), np.full((1, 19), -9, np.float32)
+        digit[0, 3] = total[0, 5] = 1e-6
+        assert make_prediction(2, Outputs(digit, total), "cpu", "cpu").digit_probability == 1
