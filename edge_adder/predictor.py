@@ -195,6 +195,7 @@ class EdgeAdder:
         Raises:
             InputError: The image or the number cannot be used.
             FileAccessError: The image file cannot be read.
+            ModelError: The model's answer is not a log-probability.
         """
         number = check_number(number)  # before the work
         return self._answer(*prepare(image, ink=ink, max_pixels=max_pixels), number)
@@ -316,6 +317,8 @@ class EdgeAdder:
 
     def run(self, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Outputs:
         """Run the network on arrays that keep the contract: no preparation, no copy.
+
+        The outputs are raw: unlike the answers of `predict`, they are not checked.
 
         Args:
             images: uint8 (batch, 1, 28, 28); 0 = background, 255 = full ink.
