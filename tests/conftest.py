@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,8 +16,9 @@ from PIL import Image
 
 from edge_adder import EdgeAdder
 from edge_adder.cli.main import main
-from edge_adder.evaluation.datasets import MNIST_FILES
 from edge_adder.predictor import BUNDLED_MODEL
+
+from .edge_adder.evaluation.idx import write_pair
 
 ROOT = Path(__file__).parent.parent
 
@@ -169,16 +169,8 @@ def tiny_mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from export.synthetic.digits import draw_digits
 
     folder = tmp_path_factory.mktemp("tiny")
-    raw = folder / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for seed, count, (images_name, labels_name) in (
-        (11, 600, MNIST_FILES[:2]),
-        (12, 100, MNIST_FILES[2:]),
-    ):
+    for name, seed, count in (("train", 11, 600), ("t10k", 12, 100)):
         images, labels = draw_digits(count, seed=seed)
-        shuffled = np.random.default_rng(seed).permutation(count)
-        header = struct.pack(">4I", 0x0803, count, 28, 28)
-        (raw / images_name).write_bytes(header + images[shuffled].tobytes())
-        header = struct.pack(">2I", 0x0801, count)
-        (raw / labels_name).write_bytes(header + labels[shuffled].astype(np.uint8).tobytes())
+        order = np.random.default_rng(seed).permutation(count)
+        write_pair(folder / "MNIST" / "raw", images[order, 0], labels[order], name)
     return folder

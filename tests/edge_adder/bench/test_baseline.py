@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_adder.bench.baseline import MAX_BASELINE_BYTES, check, compare, load, parse
-from edge_adder.errors import FileAccessError, InputError
+from edge_adder.errors import InputError
 
 
 @pytest.fixture
@@ -40,9 +40,7 @@ class TestLimits:
         ("text", "figure", "sign", "factor"),
         [
             ("p90>1.10x", "predict_array.p90", ">", 1.1),
-            (" p99.9 > 2x ", "predict_array.p99.9", ">", 2.0),
-            ("max>3x", "predict_array.max", ">", 3.0),
-            ("session_run.p50>1.05x", "session_run.p50", ">", 1.05),
+            (" max > 2x ", "predict_array.max", ">", 2.0),
             ("session_run.p99.9>1.05x", "session_run.p99.9", ">", 1.05),
             ("throughput<0.9x", "throughput", "<", 0.9),
             ("cold_start>1.2x", "cold_start", ">", 1.2),
@@ -60,7 +58,6 @@ class TestLimits:
             ("p90<1x|max<0.5x|throughput>0.5x|cold_start<1x", r"regresses with [<>], got"),
             ("p95>1x|run.p50>1x|session_run>1x|warm_up>1x", r"--fail-if knows p50, p90, .*; got"),
         ],
-        ids=["another form", "an improvement", "unknown figure"],
     )
     def test_others_are_refused(self, texts: str, message: str) -> None:
         for text in texts.split("|"):
@@ -74,14 +71,10 @@ class TestLimits:
             check(before, [parse("p90>1x")], 10_000)
         check(before, [parse("p50>1x"), parse("max>1x"), parse("throughput<1x")], 20)
 
-    @pytest.mark.parametrize(
-        ("figure", "calls"), [("p50", 20), ("p90", 100), ("p99", 1000), ("p99.9", 10_000)]
-    )
-    def test_there_must_be_enough_calls(self, before: dict, figure: str, calls: int) -> None:
-        before["latency"]["calls"]["predict_array"][figure] = 1.0
-        check(before, [parse(f"{figure}>1x")], calls)
-        with pytest.raises(InputError, match=f"{figure} cannot be valid: of .* 9 lie beyond it"):
-            check(before, [parse(f"{figure}>1x")], calls - 1)
+    def test_there_must_be_enough_calls(self, before: dict) -> None:
+        check(before, [parse("p90>1x")], 100)
+        with pytest.raises(InputError, match=r"p90 cannot be valid: of 99 calls 9 lie beyond it"):
+            check(before, [parse("p90>1x")], 99)
 
 
 class TestComparing:
@@ -101,14 +94,9 @@ class TestComparing:
 
     def test_without_limits_the_usual_figures_are_shown(self, before: dict) -> None:
         lines, regressed = compare(before, before, [])
+        names = " ".join(line.partition(":")[0] for line in lines)
+        assert names == "predict_array.p50 predict_array.p90 throughput cold_start peak_memory"
         assert not regressed
-        assert [line.partition(":")[0] for line in lines] == [
-            "predict_array.p50",
-            "predict_array.p90",
-            "throughput",
-            "cold_start",
-            "peak_memory",
-        ]
 
     def test_an_invalid_figure_fails_and_hides_no_other(self, before: dict, now: dict) -> None:
         now["latency"]["calls"]["predict_array"]["p50"] = None
@@ -130,26 +118,18 @@ class TestComparing:
 
 
 class TestLoading:
-    @pytest.mark.parametrize(
-        ("text", "message"),
-        [
+    def test_other_files_are_refused(self, tmp_path: Path) -> None:
+        for text, message in (
             ("", "is not JSON"),
             ("[1]", "is not a result of `edge-adder bench --json`"),
             ('{"schema": "other"}', "is not a result of"),
             ('{"schema": "edge_adder.bench", "version": 2}', "result of version 2, expected 1"),
             ("[" * 100_000, "is not JSON"),
             (" " * MAX_BASELINE_BYTES + "1", "is too large for a result"),
-        ],
-        ids=["empty", "a list", "another schema", "another version", "deep", "large"],
-    )
-    def test_other_files_are_refused(self, tmp_path: Path, text: str, message: str) -> None:
-        (tmp_path / "r.json").write_text(text)
-        with pytest.raises(InputError, match=message):
-            load(tmp_path / "r.json")
-
-    def test_a_missing_file(self, tmp_path: Path) -> None:
-        with pytest.raises(FileAccessError, match="no such file"):
-            load(tmp_path / "r.json")
+        ):
+            (tmp_path / "r.json").write_text(text)
+            with pytest.raises(InputError, match=message):
+                load(tmp_path / "r.json")
 
     def test_a_result(self, tmp_path: Path, before: dict) -> None:
         (tmp_path / "r.json").write_text(json.dumps(before))

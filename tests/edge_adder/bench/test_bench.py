@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,6 @@ from edge_adder.bench.timing import MIN_TAIL_SAMPLES, calls_beyond
 from edge_adder.errors import EdgeAdderError
 from edge_adder.parity import check_parity
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 DOCUMENT = Path(__file__).parents[3] / "docs" / "bench.md"
 TINY = BenchConfig(
     calls=30, warm_up=2, run_seconds=0.001, rounds=2, batches=(1, 4), many=300, starts=1
@@ -49,6 +47,8 @@ class TestResult:
         stored = json.loads(json.dumps(result.to_dict(), allow_nan=False))
         assert (stored["schema"], stored["version"]) == ("edge_adder.bench", 1)
         assert BenchResult.from_dict(stored) == result
+        without = replace(result, parity=None)
+        assert BenchResult.from_dict(without.to_dict()) == without
 
     def test_every_call_is_counted(self, result: BenchResult) -> None:
         calls = result.latency.calls
@@ -87,17 +87,12 @@ class TestResult:
         assert sum(stages) <= start.process
         assert start.peak_memory_bytes is None or start.peak_memory_bytes > 20_000_000
 
-    def test_it_names_model_provider_and_machine(
-        self, result: BenchResult, adder: EdgeAdder
-    ) -> None:
-        assert result.model.sha256 == adder.model_sha256
-        assert result.model.network == "edge"
-        assert (result.requested_provider, result.provider) == ("cpu", "cpu")
-        assert result.environment["packages"]["onnxruntime"]
-
-    def test_parity_is_that_of_the_stored_answers(
+    def test_it_names_the_model_and_what_ran_it(
         self, result: BenchResult, adder: EdgeAdder, vectors: dict
     ) -> None:
+        assert (result.model.sha256, result.model.network) == (adder.model_sha256, "edge")
+        assert (result.requested_provider, result.provider) == ("cpu", "cpu")
+        assert result.environment["packages"]["onnxruntime"]
         assert result.parity == check_parity(adder, vectors)
         assert result.passed
 
@@ -115,24 +110,17 @@ class TestResult:
         assert found.parity is None
         assert found.passed
         assert "no stored answers of PyTorch" in report(found)
-        assert BenchResult.from_dict(found.to_dict()) == found
 
 
-class TestColdStart:
-    def test_it_imports_what_is_installed(
-        self, adder: EdgeAdder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        (tmp_path / "json.py").write_text("raise SystemExit('not this one')")
-        monkeypatch.chdir(tmp_path)
-        assert cold.cold_start(EdgeAdder(adder.model_bytes), 1).process > 0
-
-    def test_a_process_that_fails_is_one_line(
-        self, adder: EdgeAdder, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(cold, "_PROGRAM", "print('x')\nraise OSError('no memory')")
-        message = "a fresh process cannot predict: OSError: no memory"
-        with pytest.raises(EdgeAdderError, match=message):
-            cold.cold_start(adder, 1)
+def test_a_cold_start_imports_what_is_installed_and_its_failure_is_one_line(
+    adder: EdgeAdder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    assert cold.cold_start(EdgeAdder(adder.model_bytes), 1).process > 0
+    monkeypatch.setattr(cold, "_PROGRAM", "print('x')\nraise OSError('no memory')")
+    with pytest.raises(EdgeAdderError, match="a fresh process cannot predict: OSError: no memory"):
+        cold.cold_start(adder, 1)
 
 
 def test_the_document_describes_every_key_and_no_other(result: BenchResult) -> None:
@@ -158,7 +146,7 @@ def test_the_document_describes_every_key_and_no_other(result: BenchResult) -> N
 
 class TestCommandLine:
     def test_table_and_file(
-        self, edge_adder: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, edge_adder: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(run, "QUICK", TINY)
         done = edge_adder("bench", "--quick", "--json", "r.json")
@@ -168,7 +156,7 @@ class TestCommandLine:
         assert done.stdout == report(BenchResult.from_dict(stored)) + "\n"
 
     def test_it_regressed_against_a_faster_baseline(
-        self, edge_adder: Run, tmp_path: Path, result: BenchResult, measured: Callable[..., None]
+        self, edge_adder: Callable, tmp_path: Path, result: BenchResult, measured: Callable
     ) -> None:
         measured()
         faster = result.to_dict()
@@ -180,7 +168,7 @@ class TestCommandLine:
         assert "REGRESSED (>1.1x)" in done.stdout
 
     def test_a_model_that_lost_parity_exits_with_6(
-        self, edge_adder: Run, adder: EdgeAdder, vectors: dict, measured: Callable[..., None]
+        self, edge_adder: Callable, adder: EdgeAdder, vectors: dict, measured: Callable
     ) -> None:
         measured(parity=check_parity(adder, vectors | {"digit": vectors["digit"] + np.float32(1)}))
         done = edge_adder("bench")
@@ -202,7 +190,7 @@ class TestCommandLine:
         ],
     )
     def test_errors_are_one_line(
-        self, edge_adder: Run, options: list[str], code: int, message: str
+        self, edge_adder: Callable, options: list[str], code: int, message: str
     ) -> None:
         done = edge_adder("bench", *options)
         assert (done.returncode, done.stdout) == (code, "")

@@ -40,12 +40,16 @@ def labels_by_name(folder: Path) -> dict[str, int]:
     return dict(zip(found.names, found.labels.tolist(), strict=True))
 
 
-def cut(path: Path, size: int, *, packed: bool = False) -> None:
-    data = path.read_bytes()
-    path.unlink()
-    if packed:
-        path, data = path.with_name(f"{path.name}.gz"), gzip.compress(data)
-    path.write_bytes(data[:size])
+def cut(path: Path, size: int) -> None:
+    path.write_bytes(path.read_bytes()[:size])
+
+
+def pack(path: Path, *, keep: bool = False) -> Path:
+    packed = path.with_name(f"{path.name}.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    if not keep:
+        path.unlink()
+    return packed
 
 
 class TestIdx:
@@ -54,9 +58,7 @@ class TestIdx:
     def test_it_is_found_in_each_place(self, tmp_path: Path, place: str, side: int) -> None:
         images = write_images(tmp_path / place, side=side)
         found = load(tmp_path)
-        assert len(found) == 5
-        assert found.labels.tolist() == [0, 1, 2, 3, 4]
-        assert found.labels.dtype == np.int64
+        assert (found.labels.tolist(), found.labels.dtype) == ([0, 1, 2, 3, 4], np.int64)
         assert np.array_equal(np.stack(found.images), images)
         assert found.names[3] == f"{IMAGES}[3]"
         assert found.source == tmp_path / place / IMAGES
@@ -71,9 +73,7 @@ class TestIdx:
     def test_gzipped(self, tmp_path: Path, keep_plain: bool) -> None:
         images = write_images(tmp_path)
         for path in list(tmp_path.iterdir()):
-            path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
-            if not keep_plain:
-                path.unlink()
+            pack(path, keep=keep_plain)
         assert np.array_equal(np.stack(load(tmp_path).images), images)
 
     def test_the_other_spelling_of_the_names(self, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ class TestIdx:
             (lambda folder: cut(folder / IMAGES, 0), "is not an IDX file"),
             (lambda folder: cut(folder / IMAGES, 15), "is not an IDX file"),
             (lambda folder: cut(folder / IMAGES, 100), "is damaged: 84 bytes of data, expected 5 "),
-            (lambda folder: cut(folder / IMAGES, 99, packed=True), "is not a complete gzip file"),
+            (lambda folder: cut(pack(folder / IMAGES), 99), "is not a complete gzip file"),
             (lambda folder: write_labels(folder, np.zeros(4)), f"has 5 images, {LABELS} 4 labels"),
             (lambda folder: write_labels(folder, np.full(5, 26)), "has label 26, expected 0 to 9"),
             (lambda folder: write_images(folder, count=0), "has no images"),
@@ -190,25 +190,17 @@ class TestWhere:
         with pytest.raises(InputError, match=r"no folder .*nowhere: expected MNIST's"):
             load(tmp_path / "nowhere")
 
-    @pytest.mark.parametrize(
-        ("module", "name", "message"),
-        [
-            (files, "open", f"{IMAGES}: cannot be read: Permission denied"),
-            (os, "scandir", "cannot read .*: Permission denied"),
-        ],
-    )
     def test_a_file_or_a_folder_that_cannot_be_read(
-        self,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        module: object,
-        name: str,
-        message: str,
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(*_: object, **__: object) -> NoReturn:
             raise PermissionError(13, "Permission denied")
 
         write_images(tmp_path)
-        monkeypatch.setattr(module, name, refuse, raising=False)
-        with pytest.raises(FileAccessError, match=message):
-            load(tmp_path)
+        for module, name, message in (
+            (files, "open", f"{IMAGES}: cannot be read: Permission denied"),
+            (os, "scandir", "cannot read .*: Permission denied"),
+        ):
+            monkeypatch.setattr(module, name, refuse, raising=False)
+            with pytest.raises(FileAccessError, match=message):
+                load(tmp_path)

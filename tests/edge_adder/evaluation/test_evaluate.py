@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from edge_adder.evaluation.report import percent, report
 
 from .idx import write_pair
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FIGURES = {"confusion.png", "wrong.png"}
 NEVER = 99
@@ -73,13 +71,6 @@ def pictures(*images: tuple[int, int, int]) -> LabelledPictures:
     return labelled(arrays, [label for label, _, _ in images])
 
 
-@pytest.fixture
-def blank(tmp_path: Path) -> Path:
-    """A picture that cannot be read."""
-    Image.new("L", (40, 40), 255).save(tmp_path / "blank.png")
-    return tmp_path / "blank.png"
-
-
 class TestFigures:
     @pytest.fixture
     def found(self) -> Evaluation:
@@ -88,9 +79,8 @@ class TestFigures:
 
     def test_accuracies_and_agreement(self, found: Evaluation) -> None:
         assert (found.images, found.pairs) == (3, 30)
-        assert found.digit == pytest.approx(20 / 30)
-        assert found.sum == pytest.approx(19 / 30)
-        assert found.agreement == pytest.approx(28 / 30)
+        accuracies = (found.digit, found.sum, found.agreement)
+        assert accuracies == pytest.approx((20 / 30, 19 / 30, 28 / 30))
 
     def test_by_digit_number_and_sum(self, found: Evaluation) -> None:
         by_digit = {r.value: (r.pairs, r.digit, r.sum) for r in found.by_digit if r.pairs}
@@ -106,7 +96,6 @@ class TestFigures:
         assert by_sum[14] == (1, 1)  # 5 + 9
         assert by_sum[18] == (0, None)
 
-    def test_confusion(self, found: Evaluation) -> None:
         assert found.confusion[5][5] == found.confusion[3][3] == found.confusion[4][9] == 10
         assert np.sum(found.confusion) == 30
 
@@ -118,23 +107,22 @@ class TestFigures:
         assert (second.wrong_digits, second.wrong_sums) == ([], [2])
         assert [first.probability, second.probability] == pytest.approx([0.9, 0.6])
 
-    def test_calibration(self, found: Evaluation) -> None:
+    def test_calibration_and_coverage(self, found: Evaluation) -> None:
         assert found.digit_calibration_error == pytest.approx(0.9 - 20 / 30)
         assert found.sum_calibration_error == pytest.approx(19 / 30 - 0.6, abs=1e-6)
-
-    def test_coverage_is_of_digit_and_sum_together(self, found: Evaluation) -> None:
         by_minimum = {each.min_probability: each for each in found.coverage}
         assert (by_minimum[0.5].answered, by_minimum[0.5].correct) == (1, 19 / 30)
         assert (by_minimum[0.7].answered, by_minimum[0.7].correct) == (0, None)  # the sum has 0.6
 
     def test_they_are_reported_in_percent(self, found: Evaluation) -> None:
-        text = report(found)
-        assert re.search(r"^digit +66.67 % +calibration error 23.33 %$", text, re.MULTILINE)
-        assert re.search(r"--min-probability +0 +0.5 +0.6 +0.7", text)
-        assert re.search(r"of these correct +63.33 % +63.33 % +- +- ", text)
-        assert re.search(
-            r"^ +4 +0.00 % +0.00 % +66.67 % +66.67 % +50.00 % +50.00 % +2$", text, re.MULTILINE
-        )
+        text = re.sub(" +", " ", report(found))
+        for line in (
+            "\ndigit 66.67 % calibration error 23.33 %\n",
+            "--min-probability 0 0.5 0.6 0.7 ",
+            "of these correct 63.33 % 63.33 % - - ",
+            "\n 4 0.00 % 0.00 % 66.67 % 66.67 % 50.00 % 50.00 % 2\n",
+        ):
+            assert line in text
 
 
 @pytest.mark.parametrize(
@@ -156,10 +144,10 @@ def test_batches(batch: int | None, sizes: set[int]) -> None:
     assert len(done) > 2
 
 
-def test_what_cannot_be_read_counts_as_wrong(blank: Path) -> None:
+def test_what_cannot_be_read_counts_as_wrong(tmp_path: Path) -> None:
+    blank = np.full((40, 40), 255, np.uint8)
     good = pictures((3, 3, NEVER))
-    both = labelled({"blank": blank, "good": good.images[0]}, [8, 3])
-    found = evaluate(FakeAdder(), both)
+    found = evaluate(FakeAdder(), labelled({"blank": blank, "good": good.images[0]}, [8, 3]))
     assert (found.digit, found.sum, found.agreement) == (0.5, 0.5, 1.0)
     assert found.unreadable == [{"image": "blank", "error": "no ink found"}]
     assert found.by_digit[8].digit == 0
@@ -167,9 +155,6 @@ def test_what_cannot_be_read_counts_as_wrong(blank: Path) -> None:
     assert found.coverage[0].answered == 0.5
     assert found.wrong == []
     assert "1 images could not be read; they count as wrong" in report(found)
-
-
-def test_nothing_can_be_read(blank: Path, tmp_path: Path) -> None:
     found = evaluate(FakeAdder(), labelled({"blank": blank}, [8]), out=tmp_path / "out")
     assert (found.digit, found.sum, found.agreement, found.wrong) == (0, 0, 0, [])
     assert report(found)
@@ -191,36 +176,34 @@ def test_images_are_prepared_as_predict_prepares_them(adder: EdgeAdder, seven: n
     assert evaluate(adder, labelled(images, [7, 5])).digit == 1
 
 
-class TestTheBundledModel:
-    def test_it_reads_its_own_vectors(
-        self, adder: EdgeAdder, vectors: dict[str, np.ndarray]
-    ) -> None:
-        images = {str(index): image for index, image in enumerate(vectors["image"][:, 0])}
-        found = evaluate(adder, labelled(images, vectors["digit"].argmax(1)))
-        assert found.digit == found.sum == found.agreement == 1
-        assert found.model_sha256 == adder.model_sha256
+def test_the_bundled_model_reads_its_own_vectors(adder: EdgeAdder, vectors: dict) -> None:
+    images = {str(index): image for index, image in enumerate(vectors["image"][:, 0])}
+    found = evaluate(adder, labelled(images, vectors["digit"].argmax(1)))
+    assert found.digit == found.sum == found.agreement == 1
+    assert found.model_sha256 == adder.model_sha256
 
-    @pytest.mark.mnist
-    def test_it_is_as_good_as_it_says(self, edge_adder: Run, adder: EdgeAdder) -> None:
-        done = edge_adder("evaluate", "--json")
-        assert done.returncode == 0
-        found = json.loads(done.stdout)
-        stated = adder.provenance["metrics"]["test"]
-        assert found["pairs"] == stated["pairs"]
-        assert found["digit"] == pytest.approx(stated["digit"], abs=1e-4)
-        assert found["sum"] == pytest.approx(stated["sum"], abs=1e-4)
+
+@pytest.mark.mnist
+def test_the_bundled_model_is_as_good_as_it_says(edge_adder: Callable, adder: EdgeAdder) -> None:
+    done = edge_adder("evaluate", "--json")
+    assert done.returncode == 0
+    found = json.loads(done.stdout)
+    stated = adder.provenance["metrics"]["test"]
+    assert found["pairs"] == stated["pairs"]
+    for name in ("digit", "sum"):
+        assert found[name] == pytest.approx(stated[name], abs=1e-4)
 
 
 class TestCommandLine:
     @pytest.fixture
-    def folder(self, tmp_path: Path, vectors: dict[str, np.ndarray]) -> Path:
+    def folder(self, tmp_path: Path, vectors: dict) -> Path:
         """IDX files of 20 drawn digits, of which the first has a wrong label."""
         labels = vectors["digit"][:20].argmax(1)
         labels[0] = (labels[0] + 1) % 10
         write_pair(tmp_path / "data", vectors["image"][:20, 0], labels)
         return tmp_path / "data"
 
-    def test_text(self, edge_adder: Run, folder: Path, tmp_path: Path) -> None:
+    def test_text(self, edge_adder: Callable, folder: Path, tmp_path: Path) -> None:
         done = edge_adder("evaluate", "--data-dir", folder)
         assert done.returncode == 0
         source = folder / "t10k-images-idx3-ubyte"
@@ -233,7 +216,7 @@ class TestCommandLine:
         ]
         assert {path.name for path in (tmp_path / "evaluation").iterdir()} == FIGURES
 
-    def test_json(self, edge_adder: Run, folder: Path, tmp_path: Path) -> None:
+    def test_json(self, edge_adder: Callable, folder: Path, tmp_path: Path) -> None:
         done = edge_adder("evaluate", "--data-dir", folder, "--json", "--out", "here")
         found = json.loads(done.stdout)
         assert found["digit"] == found["sum"] == 0.95
@@ -241,7 +224,7 @@ class TestCommandLine:
         assert set(found) == set(Evaluation.__dataclass_fields__)
         assert (tmp_path / "here" / "wrong.png").is_file()
 
-    def test_an_unreadable_picture_exits_with_6(self, edge_adder: Run, tmp_path: Path) -> None:
+    def test_an_unreadable_picture_exits_with_6(self, edge_adder: Callable, tmp_path: Path) -> None:
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "7.png").write_bytes((EXAMPLES / "seven.png").read_bytes())
         for name in ("3.png", "other.png"):
@@ -259,11 +242,10 @@ class TestCommandLine:
             (["--data-dir", "data", "--model", "none.onnx"], 3, "none.onnx: no such file"),
             (["--model", "a.onnx", "--network", "edge"], 2, "expected --model or --network, got b"),
             (["--data-dir", "data", "--out", "data/t10k-images-idx3-ubyte"], 5, "cannot make fol"),
-            (["--data-dir", "data", "--provider", "tpu"], 2, "provider must be one of"),
         ],
     )
     def test_errors_are_one_line(
-        self, edge_adder: Run, folder: Path, options: list[str], code: int, message: str
+        self, edge_adder: Callable, folder: Path, options: list[str], code: int, message: str
     ) -> None:
         done = edge_adder("evaluate", *options)
         assert (done.returncode, done.stdout) == (code, "")
