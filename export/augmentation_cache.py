@@ -22,7 +22,7 @@ CACHE_DIR = "augmentation_cache"
 """Folder of the cached passes, beside the folders of the runs."""
 
 CACHE_FORMAT = 1
-"""Raise it whenever `export.augment`, `export.synthetic.handwriting` or the normalisation that it
+"""Raise it whenever `export.augment`, `export.synthetic.handwriting` or the normalization that it
 uses gives other images: passes that were cached before are then no longer read."""
 
 _CHUNK = 500

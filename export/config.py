@@ -57,9 +57,9 @@ class TrainConfig:
         numbers: ``random`` draws a new number for each image in every epoch; ``cyclic`` gives the
             image with index i the number i modulo 10.
         split: Which training images are held out for validation.
-        precision: Of convolutions and linear layers in training; weights stay float32. bfloat16
-            pays for wide layers on a CPU with AMX, and nowhere else on a CPU.
-        seed: Of the first weights, the order, the numbers, the augmentation (but for cached
+        precision: Type of convolutions and linear layers in training; weights stay float32.
+            bfloat16 is faster for wide layers on a CPU with AMX, and on no other CPU.
+        seed: Seed of the first weights, the order, the numbers, the augmentation (but for cached
             passes, which all seeds share) and the split.
         device: ``auto`` takes CUDA where it is available.
         data_dir: Folder with ``MNIST/raw``; None as in `export.data.load_mnist`.

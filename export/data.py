@@ -110,7 +110,7 @@ def split_indices(count: int, split: Split, seed: int) -> tuple[Tensor, Tensor]:
         count: Number of training images; 60,000 for MNIST.
         split: ``fixed`` validates on the last twelfth (images 55,000 to 59,999 of MNIST);
             ``random-80-20`` on a random fifth.
-        seed: Of the random split.
+        seed: Seed of the random split.
 
     Returns:
         Indices of the training set and of the validation images, two int64 vectors.

@@ -81,7 +81,7 @@ def measure(
         scene: Key of `SCENES`.
         count: Number of digits, at least 1.
         first_digit: The first digit; the others follow in ascending order, 0 after 9.
-        seed: Of the drawing.
+        seed: Seed of the drawing.
     """
     generator = np.random.default_rng(seed)
     found = read = 0

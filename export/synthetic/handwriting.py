@@ -153,7 +153,7 @@ def _change_strokes(
 
 
 def _prepare(ink: Ink, augmentation: HandwritingAugmentation, draws: _Draws) -> Ink:
-    """Pixelate, fade and crop one image as drawn, then normalise: uint8 (84, 84) → (28, 28)."""
+    """Pixelate, fade and crop one image as drawn, then normalize: uint8 (84, 84) → (28, 28)."""
     if not ink.any():
         return np.zeros((IMAGE_SIDE, IMAGE_SIDE), np.uint8)
     if draws.pixelate < augmentation.pixelated:
