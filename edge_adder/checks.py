@@ -43,16 +43,21 @@ def check_arrays(images: object, numbers: object, batch: int | None) -> int:
     Raises:
         InputError: A dtype, a shape or a number breaks the contract.
     """
-    image_array = _check_array("images", images, _IMAGE_DTYPE, _IMAGE_SHAPE)
-    number_array = _check_array("numbers", numbers, _NUMBER_DTYPE, ())
-    count = len(number_array)
-    if len(image_array) != count:
-        raise InputError(f"expected as many numbers as images, got {count} for {len(image_array)}")
+    if not isinstance(images, np.ndarray) or not isinstance(numbers, np.ndarray):
+        name, got = ("numbers", numbers) if isinstance(images, np.ndarray) else ("images", images)
+        raise InputError(f"{name} must be a numpy array, got {type(got).__name__}")
+    if images.dtype != _IMAGE_DTYPE or images.shape[1:] != _IMAGE_SHAPE:
+        raise _wrong_array("images", images, _IMAGE_DTYPE, _IMAGE_SHAPE)
+    if numbers.dtype != _NUMBER_DTYPE or numbers.ndim != 1:
+        raise _wrong_array("numbers", numbers, _NUMBER_DTYPE, ())
+    count = len(numbers)
+    if len(images) != count:
+        raise InputError(f"expected as many numbers as images, got {count} for {len(images)}")
     if batch is not None and count not in (0, batch):
         raise InputError(f"this model takes batches of {batch}, got {count}")
     if count:
-        lowest = number_array.item() if count == 1 else number_array.min()  # a third of the time
-        highest = lowest if count == 1 else number_array.max()
+        lowest = numbers.item() if count == 1 else numbers.min()  # a third of the time
+        highest = lowest if count == 1 else numbers.max()
         if lowest < 0 or highest >= DIGITS:
             wrong = lowest if lowest < 0 else highest
             raise InputError(f"number must be an integer from 0 to {DIGITS - 1}, got {wrong}")
@@ -80,13 +85,8 @@ def check_outputs(name: str, outputs: Outputs, count: int) -> None:
             )
 
 
-def _check_array(
-    name: str, array: object, dtype: np.dtype[Any], shape: tuple[object, ...]
-) -> NDArray[Any]:
-    """Return an array of a dtype and of a shape after the batch axis."""
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{name} must be a numpy array, got {type(array).__name__}")
-    if array.dtype != dtype or array.ndim == 0 or array.shape[1:] != shape:
-        wanted = ", ".join(map(str, (BATCH, *shape)))
-        raise InputError(f"{name} must be {dtype} ({wanted}), got {array.dtype} {array.shape}")
-    return array
+def _wrong_array(
+    name: str, array: NDArray[Any], dtype: np.dtype[Any], shape: tuple[object, ...]
+) -> InputError:
+    wanted = ", ".join(map(str, (BATCH, *shape)))
+    return InputError(f"{name} must be {dtype} ({wanted}), got {array.dtype} {array.shape}")
