@@ -5,26 +5,37 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from edge_adder import EdgeAdder, EdgeAdderError, ImageError, InputError, prepare_image
+from edge_adder import EdgeAdder, ImageError, InputError, prepare_image
 from edge_adder.batching import LARGE_BATCH, LARGE_FILE_BYTES, SLICE_SIZE
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+SEVEN = EXAMPLES / "seven.png"
 SAMPLES = {"seven.png": 7, "three.png": 3, "four.png": 4, "five.jpg": 5}
 
-workers = pytest.mark.parametrize("workers", [1, 3])
-as_array = pytest.mark.parametrize("as_array", [False, True])
+each_workers = pytest.mark.parametrize("workers", [1, 3])
+each_form = pytest.mark.parametrize("form", [list, np.copy])
 """An array uint8 (count, 28, 28) is cut into slices; anything else goes image by image."""
 
 
-def images_of(image: np.ndarray, count: int, *, as_array: bool) -> Iterable[np.ndarray]:
-    return np.stack([image] * count) if as_array else iter([image] * count)
+def digits(answers: Iterable[Any]) -> list[int]:
+    return [answer.digit for answer in answers]
+
+
+def sums(answers: Iterable[Any], count: int | None = None) -> list[int]:
+    """The sums of the first `count` answers, or of all."""
+    return [answer.sum for answer in itertools.islice(answers, count)]
+
+
+def kinds(answers: Iterable[object]) -> list[str]:
+    return [type(answer).__name__ for answer in answers]
 
 
 def then_fail(values: Iterable[object]) -> Iterator[object]:
@@ -32,23 +43,17 @@ def then_fail(values: Iterable[object]) -> Iterator[object]:
     raise KeyError("the caller's")
 
 
-def kinds(answers: Iterable[object]) -> list[str]:
-    return [type(answer).__name__ for answer in answers]
-
-
 class TestAnswers:
     @pytest.mark.parametrize("batch_size", [1, 2, 3, 64])
-    def test_they_come_in_order_and_one_number_serves_all(
-        self, adder: EdgeAdder, batch_size: int
-    ) -> None:
+    def test_one_number_serves_all(self, adder: EdgeAdder, batch_size: int) -> None:
         paths = [EXAMPLES / name for name in SAMPLES]
         answers = list(adder.predict_many(paths, 4, batch_size=batch_size))
-        assert [a.digit for a in answers] == list(SAMPLES.values())
-        assert [a.sum for a in answers] == [digit + 4 for digit in SAMPLES.values()]
+        assert digits(answers) == [*SAMPLES.values()]
+        assert sums(answers) == [digit + 4 for digit in SAMPLES.values()]
 
     @pytest.mark.parametrize("workers", [1, 2, 5, None])
-    def test_they_are_those_of_predict(
-        self, adder: EdgeAdder, vectors: dict[str, np.ndarray], workers: int | None
+    def test_they_are_those_of_predict_and_of_pytorch(
+        self, adder: EdgeAdder, vectors: dict, workers: int | None
     ) -> None:
         images, numbers = vectors["image"][:, 0], vectors["number"]
         many = list(adder.predict_many(images, numbers, batch_size=7, workers=workers))
@@ -56,51 +61,43 @@ class TestAnswers:
             alone = adder.predict(image, number)
             assert (found.digit, found.sum, found.number) == (alone.digit, alone.sum, number)
             assert found.digit_probability == pytest.approx(alone.digit_probability, abs=1e-4)
+        assert digits(many) == vectors["digit"].argmax(1).tolist()
+        assert sums(many) == vectors["sum"].argmax(1).tolist()
 
-    def test_an_array_gives_the_same_as_its_images(
-        self, adder: EdgeAdder, vectors: dict[str, np.ndarray]
-    ) -> None:
+    def test_an_array_gives_the_same_as_its_images(self, adder: EdgeAdder, vectors: dict) -> None:
         images, numbers = vectors["image"][:, 0], vectors["number"]
         fast = list(adder.predict_many(images, numbers, batch_size=7))
         slow = list(adder.predict_many(iter(images), iter(numbers), batch_size=7))
         with_axis = list(adder.predict_many(vectors["image"], numbers, batch_size=7))
         assert fast == slow == with_axis
-        assert len(fast) == 300
 
-    @as_array
+    @each_form
     def test_images_in_another_format_are_prepared(
-        self, adder: EdgeAdder, seven: np.ndarray, as_array: bool
+        self, adder: EdgeAdder, seven: np.ndarray, form: Callable
     ) -> None:
         images = np.stack([seven, 255 - seven, np.roll(seven, 5, axis=0), seven])
-        answers = list(adder.predict_many(images if as_array else list(images), 1))
+        answers = list(adder.predict_many(form(images), 1))
         assert [a.preparation.unchanged for a in answers] == [True, False, False, True]
         for image, answer in zip(images, answers, strict=True):
             alone = adder.predict(image, 1)
             assert (answer.sum, answer.preparation) == (8, alone.preparation)
             assert answer.digit_probability == pytest.approx(alone.digit_probability, abs=1e-4)
-        assert next(adder.predict_many(255 - images[:1], 1, ink="dark")).sum == 8
+        assert sums(adder.predict_many(form(255 - images[:1]), 1, ink="dark")) == [8]
 
     @pytest.mark.parametrize(("workers", "most"), [(1, 16), (3, 8 * 5)])
     def test_images_are_read_as_answers_are_consumed(
         self, adder: EdgeAdder, seven: np.ndarray, workers: int, most: int
     ) -> None:
-        read = 0
+        endless = itertools.count()
+        images, numbers = (seven for _ in endless), itertools.cycle([1, 2])
+        answers = adder.predict_many(images, numbers, batch_size=8, workers=workers)
+        assert next(endless) == 0
+        assert sums(answers, 10) == [8, 9] * 5
+        assert 16 < next(endless) <= most + 1
 
-        def endless() -> Iterator[np.ndarray]:
-            nonlocal read
-            while True:
-                read += 1
-                yield seven
-
-        numbers = itertools.cycle([1, 2])
-        answers = adder.predict_many(endless(), numbers, batch_size=8, workers=workers)
-        assert read == 0
-        assert [a.sum for a in itertools.islice(answers, 10)] == [8, 9] * 5
-        assert 16 <= read <= most
-
-    @workers
+    @each_workers
     def test_a_buffer_that_the_caller_uses_again_is_read_in_time(
-        self, adder: EdgeAdder, vectors: dict[str, np.ndarray], workers: int
+        self, adder: EdgeAdder, vectors: dict, workers: int
     ) -> None:
         buffer = np.empty((28, 28), np.uint8)
 
@@ -110,33 +107,30 @@ class TestAnswers:
                 yield buffer
 
         answers = adder.predict_many(frames(), 0, batch_size=4, workers=workers)
-        assert [a.digit for a in answers] == vectors["digit"][:60].argmax(1).tolist()
+        assert digits(answers) == vectors["digit"][:60].argmax(1).tolist()
 
-    @pytest.mark.parametrize("images", [[], np.zeros((0, 28, 28), np.uint8)])
-    def test_no_image_gives_no_answer(self, adder: EdgeAdder, images: Iterable) -> None:
-        assert list(adder.predict_many(images, [])) == []
-        assert list(adder.predict_many(images, 3)) == []
-        with pytest.raises(InputError, match="got more numbers"):
-            list(adder.predict_many(images, [1]))
+    @each_form
+    def test_no_image_gives_no_answer(self, adder: EdgeAdder, form: Callable) -> None:
+        for numbers in ([], 3):
+            assert list(adder.predict_many(form(np.zeros((0, 28, 28), np.uint8)), numbers)) == []
 
 
 class TestErrors:
-    @workers
+    @each_workers
     @pytest.mark.parametrize("batch_size", [1, 2, 64])
     def test_one_is_raised_where_it_occurs_or_takes_the_place_of_its_answer(
         self, adder: EdgeAdder, seven: np.ndarray, workers: int, batch_size: int
     ) -> None:
-        images = [seven, EXAMPLES / "seven.png", b"", seven, "nowhere.png", seven]
+        images = [seven, SEVEN, b"", seven, "nowhere.png", seven]
         numbers = [1, 1, 1, 30, 1, 1]
         options = {"workers": workers, "batch_size": batch_size}
         answers = adder.predict_many(images, numbers, **options)
-        assert [next(answers).sum, next(answers).sum] == [8, 8]
+        assert sums(answers, 2) == [8, 8]
         with pytest.raises(ImageError, match="the file is empty"):
             next(answers)
         answers = list(adder.predict_many(images, numbers, on_error="return", **options))
         errors = "ImageError", "InputError", "ImageError"
         assert kinds(answers) == ["Prediction", "Prediction", *errors, "Prediction"]
-        assert isinstance(answers[2], EdgeAdderError)
         assert answers[5].sum == 8
 
     def test_so_it_is_in_an_array(self, adder: EdgeAdder, seven: np.ndarray) -> None:
@@ -145,38 +139,33 @@ class TestErrors:
         answers = list(adder.predict_many(images, numbers, on_error="return"))
         assert kinds(answers) == ["Prediction", "ImageError", *["InputError"] * 2, "Prediction"]
         answers = adder.predict_many(images, 1)
-        assert next(answers).sum == 8
+        assert sums(answers, 1) == [8]
         with pytest.raises(ImageError, match="no ink found"):
             next(answers)
 
-    @as_array
-    @pytest.mark.parametrize(("count", "more"), [(3, "images"), (6, "numbers"), (9, "numbers")])
+    @each_form
+    @pytest.mark.parametrize(
+        ("numbers", "more"),
+        [([1] * 3, "images"), *(([1] * 5 + rest, "numbers") for rest in ([1], [None], [1] * 4))],
+    )
     def test_too_few_of_either(
-        self, adder: EdgeAdder, seven: np.ndarray, count: int, more: str, as_array: bool
+        self, adder: EdgeAdder, seven: np.ndarray, form: Callable, numbers: list, more: str
     ) -> None:
-        images = images_of(seven, 5, as_array=as_array)
-        answers = adder.predict_many(images, [1] * count, batch_size=2)
-        assert [a.sum for a in itertools.islice(answers, min(count, 5))] == [8] * min(count, 5)
-        with pytest.raises(InputError, match=f"got more {more} than"):
-            next(answers)
+        for images in (form([seven] * 5), form(np.zeros((0, 28, 28), np.uint8))):
+            answers = adder.predict_many(images, numbers, batch_size=2)
+            pairs = min(len(images), len(numbers))
+            assert sums(answers, pairs) == [8] * pairs
+            with pytest.raises(InputError, match=f"got more {more if pairs else 'numbers'} than"):
+                next(answers)
 
-    @as_array
-    def test_the_last_number_may_be_none(
-        self, adder: EdgeAdder, seven: np.ndarray, as_array: bool
-    ) -> None:
-        with pytest.raises(InputError, match="got more numbers"):
-            list(adder.predict_many(images_of(seven, 1, as_array=as_array), [1, None]))
-
-    @workers
+    @each_workers
     def test_the_callers_own_come_after_the_answers(
         self, adder: EdgeAdder, seven: np.ndarray, workers: int
     ) -> None:
-        for images, numbers in (
-            (then_fail([seven] * 9), 1),
-            (np.stack([seven] * 11), then_fail([1] * 9)),
-        ):
+        many = np.stack([seven] * 11)
+        for images, numbers in ((then_fail(many[:9]), 1), (many, then_fail([1] * 9))):
             answers = adder.predict_many(images, numbers, batch_size=4, workers=workers)
-            assert [a.sum for a in itertools.islice(answers, 9)] == [8] * 9
+            assert sums(answers, 9) == [8] * 9
             with pytest.raises(KeyError, match="the caller's"):
                 next(answers)
 
@@ -194,41 +183,38 @@ class TestErrors:
         images = np.stack([seven] * 6 * LARGE_BATCH)
         numbers = np.repeat([1, 2, 3, 9, 4, 5], LARGE_BATCH)
         answers = adder.predict_many(images, numbers, workers=3, batch_size=LARGE_BATCH)
-        assert len(list(itertools.islice(answers, 3 * LARGE_BATCH))) == 3 * LARGE_BATCH
+        assert sums(answers, 3 * LARGE_BATCH) == (7 + numbers[: 3 * LARGE_BATCH]).tolist()
         with pytest.raises(RuntimeError, match="onnxruntime's"):
             next(answers)
 
-    @pytest.mark.parametrize("single", ["seven.png", b"bytes", np.zeros((28, 28), np.uint8)])
-    def test_a_single_image_is_pointed_to_predict(self, adder: EdgeAdder, single: object) -> None:
-        with pytest.raises(InputError, match=r"for one use predict\(\)"):
-            adder.predict_many(single, 1)
-
     @pytest.mark.parametrize(
-        ("option", "message"),
+        ("arguments", "message"),
         [
             ({"on_error": "skip"}, "on_error must be 'raise' or 'return', got 'skip'"),
             ({"ink": "pale"}, "ink must be one of auto, light, dark, got 'pale'"),
             ({"batch_size": 0}, "batch_size must be an integer from 1, or None, got 0"),
-            ({"batch_size": "x"}, "batch_size must be an integer from 1, or None, got 'x'"),
-            ({"workers": 0}, "workers must be an integer from 1, or None, got 0"),
             ({"workers": 2.5}, r"workers must be an integer from 1, or None, got 2\.5"),
+            ({"images": "seven.png"}, r"for one use predict\(\)"),
+            ({"images": b"bytes"}, r"for one use predict\(\)"),
+            ({"images": np.zeros((28, 28), np.uint8)}, r"for one use predict\(\)"),
         ],
     )
-    def test_wrong_options_are_refused_at_once(
-        self, adder: EdgeAdder, option: dict[str, object], message: str
+    def test_wrong_arguments_are_refused_at_once(
+        self, adder: EdgeAdder, arguments: dict, message: str
     ) -> None:
         with pytest.raises(InputError, match=message):
-            adder.predict_many([], 1, **option)
+            adder.predict_many(**{"images": [], "numbers": 1} | arguments)
 
-    def test_a_wrong_number_for_all_is_refused(self, adder: EdgeAdder, seven: np.ndarray) -> None:
+    @each_form
+    def test_a_wrong_number_for_all_is_refused(self, adder: EdgeAdder, form: Callable) -> None:
         with pytest.raises(InputError, match="got 12"):
-            list(adder.predict_many(seven[None], 12))
+            list(adder.predict_many(form(np.zeros((1, 28, 28), np.uint8)), 12))
 
 
 class TestThreads:
     @pytest.fixture(autouse=True)
     def no_thread_is_left(self) -> Iterator[None]:
-        """Threads that were told to end do so within a moment; those that were not never."""
+        """The library's threads end within a moment; those of other tests may run on."""
         yield
         deadline = time.monotonic() + 20
         while own_threads() and time.monotonic() < deadline:
@@ -261,11 +247,11 @@ class TestThreads:
         self, adder: EdgeAdder, seven: np.ndarray, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(threading.Thread, "start", None)
-        images = [seven, EXAMPLES / "seven.png", (EXAMPLES / "seven.png").read_bytes()] * 50
+        images = [seven, SEVEN, SEVEN.read_bytes()] * 50
         answers = adder.predict_many(images, 1, workers=4, batch_size=LARGE_BATCH - 1)
-        assert {a.digit for a in answers} == {7}
+        assert {*digits(answers)} == {7}
         few = np.stack([seven] * (SLICE_SIZE - 1))
-        assert {a.digit for a in adder.predict_many(few, 1, workers=4)} == {7}
+        assert {*digits(adder.predict_many(few, 1, workers=4))} == {7}
 
     def test_whole_batches_run_on_them_while_answers_are_consumed(
         self, adder: EdgeAdder, vectors: dict, monkeypatch: pytest.MonkeyPatch
@@ -281,29 +267,25 @@ class TestThreads:
         images = np.resize(vectors["image"][:, 0], (3000, 28, 28))
         numbers = np.arange(3000) % 10
         ahead = list(adder.predict_many(images, numbers, workers=3))
-        assert len(threads - {threading.current_thread()}) == 2
+        assert 1 <= len(threads - {threading.current_thread()}) <= 2
         threads.clear()
         assert list(adder.predict_many(images, numbers, workers=1)) == ahead
-        assert threads == {threading.current_thread()}
-        two = EdgeAdder(threads=2)
-        assert len(list(two.predict_many(images, numbers, workers=2))) == 3000
+        assert len(list(EdgeAdder(threads=2).predict_many(images, numbers, workers=2))) == 3000
         assert threads == {threading.current_thread()}
 
     @pytest.mark.parametrize("workers", [1, 2, 5])
     def test_large_and_small_files_keep_their_order(
         self, adder: EdgeAdder, tmp_path: Path, workers: int
     ) -> None:
-        images, digits = [], []
-        for index, (name, digit) in enumerate([*SAMPLES.items()] * 4):
+        images = []
+        for index, name in enumerate([*SAMPLES] * 4):
             path = tmp_path / f"{index}.bmp"  # uncompressed
             side = (28, 400)[index % 3 == 0]
             Image.fromarray(prepare_image(EXAMPLES / name)).resize((side, side)).save(path)
             images.append(path if index % 2 else path.read_bytes())
-            digits.append(digit)
         answers = adder.predict_many(images, 0, batch_size=3, workers=workers)
-        assert [a.digit for a in answers] == digits
+        assert digits(answers) == [*SAMPLES.values()] * 4
 
 
 def own_threads() -> list[threading.Thread]:
-    """The library's threads that run; those of other tests may end at any time."""
     return [each for each in threading.enumerate() if each.name.startswith("edge-adder")]
