@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
 from edge_adder.parallel import parallel_map
-
-
-def collect(results: Iterator[int]) -> tuple[list[int], str | None]:
-    """The results, and the message of the error that ended them."""
-    found = []
-    try:
-        found.extend(results)
-    except ValueError as error:
-        return found, str(error)
-    return found, None
 
 
 def double(item: int) -> int:
@@ -28,38 +18,38 @@ def double(item: int) -> int:
     return 2 * item
 
 
+def failing_items() -> Iterator[int]:
+    yield from range(7)
+    raise ValueError("no more")
+
+
+def collect(results: Iterator[int]) -> list[int | str]:
+    """The results, and the message of the error that ended them."""
+    found: list[int | str] = []
+    try:
+        found.extend(results)
+    except ValueError as error:
+        found.append(str(error))
+    return found
+
+
 KINDS = {
     "all light": lambda _: False,
     "all heavy": lambda _: True,
     "mixed": lambda item: item % 3 == 0,
     "the first": lambda item: item == 0,
 }
+ITEMS = [range(0), range(12), range(20), range(9, 20), range(12, 20), range(13, 20)]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("is_heavy", KINDS.values(), ids=KINDS)
-class TestLikeMap:
-    @pytest.mark.parametrize("stop", [0, 12])
-    def test_in_order(self, workers: int, is_heavy: Callable[[int], bool], stop: int) -> None:
-        found = collect(parallel_map(double, iter(range(stop)), workers, is_heavy=is_heavy))
-        assert found == ([2 * item for item in range(stop)], None)
-
-    @pytest.mark.parametrize("first", [0, 9, 12, 13])
-    def test_a_failing_call_ends_it_in_its_place(
-        self, workers: int, is_heavy: Callable[[int], bool], first: int
-    ) -> None:
-        found = collect(parallel_map(double, range(first, 20), workers, is_heavy=is_heavy))
-        assert found == ([2 * item for item in range(first, 13)], "unlucky")
-
-    def test_failing_items_end_it_after_the_results_before(
-        self, workers: int, is_heavy: Callable[[int], bool]
-    ) -> None:
-        def items() -> Iterator[int]:
-            yield from range(7)
-            raise ValueError("no more")
-
-        found = collect(parallel_map(double, items(), workers, is_heavy=is_heavy))
-        assert found == ([0, 2, 4, 6, 8, 10, 12], "no more")
+@pytest.mark.parametrize("make_items", [*(part.__iter__ for part in ITEMS), failing_items])
+def test_results_and_errors_are_those_of_map(
+    workers: int, is_heavy: Callable[[int], bool], make_items: Callable[[], Iterable[int]]
+) -> None:
+    found = collect(parallel_map(double, make_items(), workers, is_heavy=is_heavy))
+    assert found == collect(map(double, make_items()))
 
 
 def test_heavy_work_runs_at_once() -> None:
