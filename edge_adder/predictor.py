@@ -28,6 +28,7 @@ from edge_adder.session import ONNXRUNTIME_VERSION, Session
 BUNDLED_MODEL = Path(__file__).parent / "models" / "default.onnx"
 """The model that `EdgeAdder()` runs."""
 
+_IMAGE, _NUMBER = IMAGE.name, NUMBER.name
 _OUTPUTS = [DIGIT.name, SUM.name]
 _NUMBERS = tuple(np.array([number], dtype=np.int64) for number in range(DIGITS))
 
