@@ -16,23 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_adder import (
-    ContractError,
-    EdgeAdder,
-    EdgeAdderError,
-    ExitCode,
-    FileAccessError,
-    InputError,
-    ModelError,
-    model_file,
-)
+from edge_adder import EdgeAdder, ExitCode, FileAccessError, InputError, model_file
 from edge_adder.contract import CONTRACT, CONTRACT_KEY, PROVENANCE_KEY
-from edge_adder.model_file import (
-    MAX_BATCH,
-    MAX_MODEL_BYTES,
-    check_contract,
-    describe_load_error,
-)
+from edge_adder.errors import ContractError, ModelError
+from edge_adder.model_file import MAX_BATCH, check_contract, describe_load_error
 from edge_adder.predictor import BUNDLED_MODEL
 from edge_adder.session import ort
 
@@ -41,8 +28,6 @@ from .protobuf import field
 WORKER = Path(__file__).with_name("mutated_models.py")
 IN_A_PROCESS = 200  # mutations, which take seconds
 PATIENCE_SECONDS = 600  # whoever takes so long for them hangs
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="module")
@@ -72,154 +57,128 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes]
 
 Refused = Callable[[bytes], str]
 
+TEXT = "bytes is text, expected an ONNX file: export it again with `edge-adder export`"
+OTHER = "bytes is not an ONNX file, or a damaged one: no field"
 
-class TestWhatIsNoModel:
-    def test_an_empty_file(self, refused: Refused) -> None:
-        assert refused(b"") == (
-            "bytes is empty, expected an ONNX file: export it again with `edge-adder export`"
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", TEXT.replace("text", "empty")),
+        (b"not a model", TEXT),
+        (b"\nversion https://example.org/spec/v1\noid sha256:00\nsize 99524\n", TEXT),
+        ("{\t\"digit\": 'ü'}\r\n".encode(), TEXT),
+        (b"\x89PNG\r\n\x1a\n" + bytes(99), OTHER),
+        (b"PK\x03\x04", OTHER),
+        (bytes(9), OTHER),
+        (BUNDLED_MODEL.read_bytes()[:-1], "it ends within the field that begins at byte"),
+        (b"\x08\x08" * 500, "cannot load bytes: No graph was found"),
+    ],
+)
+def test_what_is_no_model(refused: Refused, content: bytes, reason: str) -> None:
+    assert reason in refused(content)
+
+
+def test_a_model_that_is_truncated_at_any_byte(data: bytes) -> None:
+    for size in range(len(data)):
+        with pytest.raises(ModelError):
+            EdgeAdder(data[:size])
+
+
+def test_a_model_in_onnxruntimes_own_format(
+    refused: Refused, data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.optimized_model_filepath = str(tmp_path / "model.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    content = (tmp_path / "model.ort").read_bytes()
+    assert "is not an ONNX file" in refused(content)
+    monkeypatch.setattr("edge_adder.predictor.check_self_contained", lambda *_: None)
+    assert "cannot load bytes" in refused(content)  # onnxruntime expects ONNX alone
+
+
+def test_a_model_may_have_64_mb_and_no_more_is_read(
+    refused: Refused, data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huge = tmp_path / "huge.onnx"
+    huge.touch()
+    os.truncate(huge, 10**12)
+    for path in (huge, Path("/dev/zero")):
+        with pytest.raises(ModelError, match="has more than 64,000,000 bytes"):
+            EdgeAdder(path)
+    monkeypatch.setattr(model_file, "MAX_MODEL_BYTES", len(data))
+    assert EdgeAdder(data).model_bytes == data
+    assert refused(data + b" ") == f"bytes has more than {len(data):,} bytes, the most for a model"
+
+
+def test_a_missing_model_says_how_to_make_one(tmp_path: Path) -> None:
+    for path, message in (
+        (tmp_path / "model.onnx", r"model\.onnx: no such file: make a model with `edge-adder"),
+        (tmp_path, "is a folder"),
+        ("a\0b", r"'a.x00b': not a file name"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            EdgeAdder(path)
+    with pytest.raises(FileAccessError, match="cannot be read: File name too long"):
+        EdgeAdder("a" * 300)
+
+
+def test_a_pipe_is_read_as_a_file_is(data: bytes, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(data,))
+    writer.start()
+    assert EdgeAdder(pipe).model_bytes == data
+    writer.join()
+
+
+@pytest.mark.parametrize("location", ["w.bin", "{}/w.bin", "../w.bin", "link.bin"])
+def test_weights_in_another_file(
+    refused: Refused, data: bytes, tmp_path: Path, location: str
+) -> None:
+    for place in (tmp_path / "w.bin", tmp_path.parent / "w.bin"):
+        place.write_bytes(bytes(4))
+    (tmp_path / "link.bin").symlink_to(tmp_path.parent / "w.bin")
+    place = field(1, "location") + field(2, location.format(tmp_path))
+    tensor = field(1, 1) + field(2, 1) + field(8, "w") + field(13, place) + field(14, 1)
+    reason = refused(data + field(7, field(5, tensor)))
+    assert reason.startswith("bytes has weights in another file, expected all in one")
+
+
+@pytest.mark.parametrize("domain", ["my.ops", "com.microsoft", "ai.onnx.ml"])
+def test_operators_of_others(refused: Refused, data: bytes, domain: str) -> None:
+    opset = field(8, field(1, domain) + field(2, 1))
+    operator = field(7, field(1, field(4, "Nothing") + field(7, domain)))
+    function = field(25, field(1, "Nothing") + field(10, domain))
+    for content in (opset, operator, function, opset + operator + function):
+        assert refused(data + content).startswith(f"bytes needs operators of {domain!r}, exp")
+
+
+def test_onnxs_own_operators_under_their_other_name(data: bytes) -> None:
+    named = field(8, field(1, "ai.onnx") + field(2, 18))
+    operator = field(7, field(1, field(4, "Nothing") + field(7, "ai.onnx")))
+    for content in (data + operator, data.replace(field(8, field(2, 18)), named)):
+        model_file.check_self_contained("model", content)
+
+
+def test_a_newer_version_than_onnxruntime_loads(refused: Refused, data: bytes) -> None:
+    for newer, what in ((field(1, 99), "IR version 99"), (field(8, field(2, 99)), "opset 99")):
+        reason = refused(data + newer)
+        assert reason.startswith(
+            f"onnxruntime {ort.__version__} cannot load bytes: it has {what}, "
         )
+        assert "and this onnxruntime loads up to " in reason
+        assert reason.endswith("upgrade onnxruntime, or export it again with `edge-adder export`")
 
-    @pytest.mark.parametrize(
-        "text",
-        [
-            b"not a model",
-            b"\nversion https://example.org/spec/v1\noid sha256:00\nsize 99524\n",
-            "{\t\"digit\": 'ü'}\r\n".encode(),
-            b"<!DOCTYPE html>\n<html>",
-        ],
+
+def test_other_reasons_lose_the_place_in_the_source() -> None:
+    error = RuntimeError(
+        "[ONNXRuntimeError] : 1 : FAIL : Load model failed:/onnxruntime_src/onnxruntime/core/"
+        "model.cc:251 onnxruntime::Model::Model(onnx::ModelProto&&, const X&)\n Missing IR.\n"
     )
-    def test_text(self, refused: Refused, text: bytes) -> None:
-        assert refused(text).startswith("bytes is text, expected an ONNX file: export")
-
-    @pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n" + bytes(99), b"PK\x03\x04", bytes(9)])
-    def test_another_kind_of_file(self, refused: Refused, content: bytes) -> None:
-        assert refused(content).startswith("bytes is not an ONNX file, or a damaged one: no field")
-
-    def test_protobuf_of_something_else(self, refused: Refused) -> None:
-        assert "cannot load bytes: No graph was found" in refused(b"\x08\x08" * 500)
-
-    def test_a_model_that_is_truncated_at_any_byte(self, data: bytes) -> None:
-        for size in range(len(data)):
-            with pytest.raises(ModelError):
-                EdgeAdder(data[:size])
-
-    def test_what_is_missing_is_said(self, refused: Refused, data: bytes) -> None:
-        assert "it ends within the field that begins at byte" in refused(data[:-1])
-
-    def test_a_model_in_onnxruntimes_own_format(
-        self, refused: Refused, data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        options = ort.SessionOptions()
-        options.log_severity_level = 4
-        options.optimized_model_filepath = str(tmp_path / "model.ort")
-        options.add_session_config_entry("session.save_model_format", "ORT")
-        ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        content = (tmp_path / "model.ort").read_bytes()
-        assert "is not an ONNX file" in refused(content)
-        monkeypatch.setattr("edge_adder.predictor.check_self_contained", lambda *_: None)
-        assert "cannot load bytes" in refused(content)  # onnxruntime was told what to expect
-
-
-class TestSize:
-    def test_the_largest(self, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
-        monkeypatch.setattr(model_file, "MAX_MODEL_BYTES", len(data))
-        assert EdgeAdder(data).model_bytes == data
-
-    def test_one_byte_more(
-        self, refused: Refused, monkeypatch: pytest.MonkeyPatch, data: bytes
-    ) -> None:
-        monkeypatch.setattr(model_file, "MAX_MODEL_BYTES", len(data) - 1)
-        assert refused(data) == f"bytes has more than {len(data) - 1:,} bytes, the most for a model"
-
-    def test_it_is_64_mb_and_no_more_is_read(self, tmp_path: Path) -> None:
-        huge = tmp_path / "huge.onnx"
-        huge.touch()
-        os.truncate(huge, 10**12)
-        for path in (huge, Path("/dev/zero")):
-            with pytest.raises(ModelError, match="has more than 64,000,000 bytes"):
-                EdgeAdder(path)
-        assert MAX_MODEL_BYTES == 64_000_000
-
-
-class TestReading:
-    def test_a_missing_model_says_how_to_make_one(self, tmp_path: Path) -> None:
-        with pytest.raises(
-            ModelError, match=r"model\.onnx: no such file: make a model with `edge-adder"
-        ):
-            EdgeAdder(tmp_path / "model.onnx")
-        with pytest.raises(ModelError, match="is a folder"):
-            EdgeAdder(tmp_path)
-        with pytest.raises(ModelError, match=r"'a.x00b': not a file name"):
-            EdgeAdder("a\0b")
-
-    def test_a_model_that_cannot_be_read(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def deny(*_: object, **__: object) -> None:
-            raise PermissionError(13, "Permission denied")
-
-        monkeypatch.setattr("builtins.open", deny)
-        with pytest.raises(FileAccessError, match="Permission denied"):
-            EdgeAdder(tmp_path / "model.onnx")
-
-    def test_a_pipe_is_read_as_a_file_is(self, data: bytes, tmp_path: Path) -> None:
-        pipe = tmp_path / "pipe"
-        os.mkfifo(pipe)
-        writer = threading.Thread(target=pipe.write_bytes, args=(data,))
-        writer.start()
-        assert EdgeAdder(pipe).model_bytes == data
-        writer.join()
-
-
-class TestWhatItNeeds:
-    @pytest.mark.parametrize("location", ["w.bin", "{}/w.bin", "../w.bin", "link.bin"])
-    def test_weights_in_another_file(
-        self, refused: Refused, data: bytes, tmp_path: Path, location: str
-    ) -> None:
-        for place in (tmp_path / "w.bin", tmp_path.parent / "w.bin"):
-            place.write_bytes(bytes(4))
-        (tmp_path / "link.bin").symlink_to(tmp_path.parent / "w.bin")
-        place = field(1, "location") + field(2, location.format(tmp_path))
-        tensor = field(1, 1) + field(2, 1) + field(8, "w") + field(13, place) + field(14, 1)
-        assert refused(data + field(7, field(5, tensor))).startswith(
-            "bytes has weights in another file, expected all in one"
-        )
-
-    @pytest.mark.parametrize("domain", ["my.ops", "com.microsoft", "ai.onnx.ml"])
-    def test_operators_of_others(self, refused: Refused, data: bytes, domain: str) -> None:
-        opset = field(8, field(1, domain) + field(2, 1))
-        operator = field(7, field(1, field(4, "Nothing") + field(7, domain)))
-        function = field(25, field(1, "Nothing") + field(10, domain))
-        for content in (opset, operator, function, opset + operator + function):
-            assert refused(data + content).startswith(f"bytes needs operators of {domain!r}, exp")
-
-    def test_onnxs_own_under_its_other_name(self, data: bytes) -> None:
-        written_out = data.replace(
-            field(8, field(2, 18)), field(8, field(1, "ai.onnx") + b"\x10\x12")
-        )
-        operator = field(7, field(1, field(4, "Nothing") + field(7, "ai.onnx")))
-        model_file.check_self_contained("model", data + operator)
-        model_file.check_self_contained("model", written_out)
-
-
-class TestVersions:
-    def test_a_newer_ir(self, refused: Refused, data: bytes) -> None:
-        reason = refused(data + field(1, 99))
-        assert reason.startswith(f"onnxruntime {ort.__version__} cannot load bytes: it has IR vers")
-        assert "IR version 99, and this onnxruntime loads up to 1" in reason
-        assert reason.endswith("upgrade onnxruntime, or export it again with `edge-adder export`")
-
-    def test_a_newer_opset(self, refused: Refused, data: bytes) -> None:
-        reason = refused(data + field(8, field(2, 99)))
-        assert "it has opset 99, and this onnxruntime loads up to 2" in reason
-        assert reason.endswith("upgrade onnxruntime, or export it again with `edge-adder export`")
-
-    def test_other_reasons_lose_the_place_in_the_source(self) -> None:
-        error = RuntimeError(
-            "[ONNXRuntimeError] : 1 : FAIL : Load model failed:/onnxruntime_src/onnxruntime/core/"
-            "model.cc:251 onnxruntime::Model::Model(onnx::ModelProto&&, const X&)\n Missing IR.\n"
-        )
-        assert describe_load_error(error) == "Load model failed:Missing IR."
+    assert describe_load_error(error) == "Load model failed:Missing IR."
 
 
 class TestWhatCannotRun:
@@ -239,7 +198,7 @@ class TestWhatCannotRun:
         monkeypatch.setattr(ort.InferenceSession, "run", lambda *_: answers)
         assert "sum of a blank image must be (1, 19) finite numbers, got (2, 19)" in refused(data)
 
-    def test_a_run_that_fails(
+    def test_one_whose_run_fails(
         self, refused: Refused, data: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(*_: object) -> None:
@@ -272,45 +231,30 @@ class TestWhatCannotRun:
 
 
 class TestHash:
-    def test_the_right_one_in_any_case(self, adder: EdgeAdder, data: bytes) -> None:
-        for wanted in (adder.model_sha256, adder.model_sha256.upper()):
-            for model in (None, BUNDLED_MODEL, data):
-                assert EdgeAdder(model, sha256=wanted).model_sha256 == adder.model_sha256
-
     @pytest.mark.parametrize("model", [None, BUNDLED_MODEL, BUNDLED_MODEL.read_bytes()])
-    def test_another_one(self, model: Path | bytes | None, adder: EdgeAdder) -> None:
+    def test_it_is_compared_in_any_case(self, model: Path | bytes | None, adder: EdgeAdder) -> None:
+        for wanted in (adder.model_sha256, adder.model_sha256.upper()):
+            assert EdgeAdder(model, sha256=wanted).model_sha256 == adder.model_sha256
         other = hashlib.sha256(b"").hexdigest()
-        wanted = rf"has SHA-256 {adder.model_sha256}, expected {other}"
-        with pytest.raises(ModelError, match=wanted) as caught:
+        with pytest.raises(ModelError, match=f"has SHA-256 {adder.model_sha256}, expected {other}"):
             EdgeAdder(model, sha256=other)
-        assert caught.value.exit_code == ExitCode.MODEL
 
     def test_it_is_compared_before_anything_reads_the_file(self) -> None:
         with pytest.raises(ModelError, match="has SHA-256"):
             EdgeAdder(b"no model", sha256="0" * 64)
 
-    @pytest.mark.parametrize(
-        "hash_", ["", "0" * 63, "0" * 65, "g" * 64, "0" * 64 + "\n", 0, b"0" * 64]
-    )
-    def test_what_is_no_hash(self, hash_: object) -> None:
-        with pytest.raises(InputError, match="sha256 must be 64 hexadecimal digits, got"):
-            EdgeAdder(sha256=hash_)
+    def test_what_is_no_hash(self) -> None:
+        for text in ("", "0" * 63, "0" * 65, "g" * 64, "0" * 64 + "\n", 0, b"0" * 64):
+            with pytest.raises(InputError, match="sha256 must be 64 hexadecimal digits, got"):
+                EdgeAdder(sha256=text)
 
     @pytest.mark.parametrize(
-        "command",
-        [
-            ["predict", "image.png", "5"],
-            ["info"],
-            ["bench"],
-            ["evaluate", "--data-dir", "digits"],
-        ],
+        "command", ["predict image.png 5", "info", "bench", "evaluate --data-dir digits"]
     )
-    def test_the_commands_take_it(
-        self, edge_adder: Run, command: list[str], tmp_path: Path
-    ) -> None:
+    def test_the_commands_take_it(self, edge_adder: Callable, command: str, tmp_path: Path) -> None:
         (tmp_path / "digits").mkdir()
         (tmp_path / "digits" / "7.png").touch()
-        done = edge_adder(*command, "--sha256", "0" * 64)
+        done = edge_adder(*command.split(), "--sha256", "0" * 64)
         assert (done.returncode, done.stdout) == (3, "")
         assert done.stderr.startswith("edge-adder: error: default has SHA-256 ")
         assert len(done.stderr.splitlines()) == 1
@@ -367,10 +311,8 @@ class TestContract:
     def test_tensors_must_be_those_that_the_contract_names(self, adder: EdgeAdder) -> None:
         renamed = adder.model_bytes.replace(b"\x0a\x05digit", b"\x0a\x05dight")
         renamed = renamed.replace(b"\x12\x05digit", b"\x12\x05dight")
-        assert renamed != adder.model_bytes
-        with pytest.raises(EdgeAdderError) as caught:
+        with pytest.raises(ContractError, match=r"outputs\.dight is unknown"):
             EdgeAdder(renamed)
-        assert caught.value.exit_code == 3
 
 
 @pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=pytest.mark.long)])
