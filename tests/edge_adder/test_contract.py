@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
 
 import numpy as np
 import pytest
 
-from edge_adder.contract import CONTRACT, DIGITS, IMPOSSIBLE_LOG_PROBABILITY, SUMS, differences
+from edge_adder.contract import CONTRACT, IMPOSSIBLE_LOG_PROBABILITY, differences
 
 
 def test_the_contract_names_four_tensors() -> None:
@@ -22,14 +21,6 @@ def test_the_contract_names_four_tensors() -> None:
         "digit": ("float32", ("batch", 10), (None, 0)),
         "sum": ("float32", ("batch", 19), (None, 0)),
     }
-
-
-def test_sums_hold_the_largest_digit_and_number() -> None:
-    assert (DIGITS - 1) + (DIGITS - 1) == SUMS - 1
-
-
-def test_the_contract_survives_json() -> None:
-    assert json.loads(json.dumps(CONTRACT.to_dict())) == CONTRACT.to_dict()
 
 
 def test_a_fixed_batch_is_first_in_every_shape() -> None:
@@ -55,9 +46,8 @@ def test_an_impossible_sum_has_probability_zero_and_a_finite_logarithm() -> None
 def test_a_difference_is_named_by_its_place(
     path: list[str | int], value: object, place: str
 ) -> None:
-    found = copy.deepcopy(CONTRACT.to_dict())
+    part = found = json.loads(json.dumps(CONTRACT.to_dict()))
     assert list(differences(found, CONTRACT.to_dict())) == []
-    part = found
     for step in path[:-1]:
         part = part[step]
     part[path[-1]] = value
@@ -65,8 +55,5 @@ def test_a_difference_is_named_by_its_place(
 
 
 def test_missing_and_unknown_parts_are_named() -> None:
-    found = {"version": 1, "extra": 1}
-    assert list(differences(found, {"version": 1, "inputs": []})) == [
-        "contract.inputs is missing",
-        "contract.extra is unknown",
-    ]
+    found = differences({"version": 1, "extra": 1}, {"version": 1, "inputs": []})
+    assert list(found) == ["contract.inputs is missing", "contract.extra is unknown"]

@@ -17,9 +17,6 @@ def test_the_docstring_draws_the_whole_tree_with_its_exit_codes() -> None:
 
     drawn = re.findall(r"(\w+Error)(?: \(ValueError\))? +(\d)  ", errors.__doc__)
     assert [(name, int(code)) for name, code in drawn] == walk(errors.EdgeAdderError)
-
-
-def test_a_wrong_argument_is_also_a_value_error() -> None:
     assert issubclass(errors.InputError, ValueError)
 
 
