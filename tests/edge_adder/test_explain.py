@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,12 +60,8 @@ def test_a_picture_that_is_not_square_keeps_its_aspect(adder: EdgeAdder) -> None
 
 def test_the_steps_in_words() -> None:
     assert describe(UNCHANGED) == "in MNIST's format: unchanged"
-    steps = Preparation(
-        unchanged=False, ink="dark", channel="blue", background="uneven", stroke_width=1.26
-    )
-    line = "dark ink, shadows removed, seen in blue; strokes 1.3 of 28 pixels wide"
-    assert describe(steps) == line
-    steps = dataclasses.replace(
-        steps, channel="brightness", background="plain", cropped_to_page=True
-    )
-    assert describe(steps) == "dark ink, cropped to the page; strokes 1.3 of 28 pixels wide"
+    steps = Preparation(unchanged=False, ink="dark", cropped_to_page=True, stroke_width=1.26)
+    width = "; strokes 1.3 of 28 pixels wide"
+    assert describe(steps) == f"dark ink, cropped to the page{width}"
+    steps = replace(steps, cropped_to_page=False, channel="blue", background="uneven")
+    assert describe(steps) == f"dark ink, shadows removed, seen in blue{width}"

@@ -12,14 +12,11 @@ from edge_adder.predictor import BUNDLED_MODEL
 
 from .protobuf import field, varint
 
-
-@pytest.fixture(scope="module")
-def model() -> bytes:
-    return BUNDLED_MODEL.read_bytes()
+MODEL = BUNDLED_MODEL.read_bytes()
 
 
-def test_the_bundled_model_needs_nothing(model: bytes) -> None:
-    assert scan(model) == Requirements(frozenset({""}), external_data=False)
+def test_the_bundled_model_needs_nothing() -> None:
+    assert scan(MODEL) == Requirements(frozenset({""}), external_data=False)
 
 
 def paths_to(message: str) -> dict[str, bytes]:
@@ -51,15 +48,15 @@ def nested(path: bytes, content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("path", TENSORS.values(), ids=TENSORS)
-def test_weights_elsewhere_are_found_in_any_tensor(model: bytes, path: bytes) -> None:
+def test_weights_elsewhere_are_found_in_any_tensor(path: bytes) -> None:
     for says in (field(13, field(1, "location")), field(14, 1), field(14, 2**40)):
-        assert scan(model + nested(path, field(8, "w") + says)).external_data
-    assert not scan(model + nested(path, field(8, "w") + field(14, 0))).external_data
+        assert scan(MODEL + nested(path, field(8, "w") + says)).external_data
+    assert not scan(MODEL + nested(path, field(8, "w") + field(14, 0))).external_data
 
 
 @pytest.mark.parametrize("path", DOMAINS.values(), ids=DOMAINS)
-def test_domains_are_found_in_any_operator(model: bytes, path: bytes) -> None:
-    assert scan(model + nested(path, b"my.ops")).domains == {"", "my.ops"}
+def test_domains_are_found_in_any_operator(path: bytes) -> None:
+    assert scan(MODEL + nested(path, b"my.ops")).domains == {"", "my.ops"}
 
 
 def test_there_are_many_paths() -> None:
@@ -67,11 +64,11 @@ def test_there_are_many_paths() -> None:
     assert len(DOMAINS) > 8
 
 
-def test_a_file_that_ends_anywhere_but_between_two_fields_is_refused(model: bytes) -> None:
+def test_a_file_that_ends_anywhere_but_between_two_fields_is_refused() -> None:
     whole = []
-    for size in range(len(model)):
+    for size in range(len(MODEL)):
         try:
-            scan(model[:size])
+            scan(MODEL[:size])
         except ValueError as error:
             assert "it ends within" in str(error)  # noqa: PT017
         else:
@@ -98,14 +95,10 @@ def test_what_is_not_protobuf_is_refused(data: bytes, message: str) -> None:
         scan(data)
 
 
-def test_values_of_every_type_are_skipped() -> None:
+def test_values_of_every_type_are_skipped_and_a_domain_need_not_be_text() -> None:
     fixed = b"\x0d" + bytes(4) + b"\x09" + bytes(8)
     assert scan(fixed + field(2, 300) + field(3, "text")) == Requirements(frozenset(), False)
-    assert scan(fixed + field(8, field(1, "a"))).domains == {"a"}
-
-
-def test_a_domain_that_is_not_text_is_some_domain() -> None:
-    assert scan(field(8, field(1, b"\xff"))).domains == {"\N{REPLACEMENT CHARACTER}"}
+    assert scan(fixed + field(8, field(1, b"a\xff"))).domains == {"a\N{REPLACEMENT CHARACTER}"}
 
 
 def test_the_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,11 +106,10 @@ def test_the_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     deep = b""
     for _ in range(400):  # graphs in attributes of operators, far deeper than Python's stack allows
         deep = field(1, field(5, field(6, deep)))
-    with pytest.raises(ValueError, match="it has more than 1,000 fields"):
-        scan(field(7, deep))
     scan(field(1, 8) * 1000)
-    with pytest.raises(ValueError, match="it has more than 1,000 fields"):
-        scan(field(1, 8) * 1001)
+    for content in (field(7, deep), field(1, 8) * 1001):
+        with pytest.raises(ValueError, match="it has more than 1,000 fields"):
+            scan(content)
 
 
 @given(st.binary(max_size=300))
