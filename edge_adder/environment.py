@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,20 +75,43 @@ def cpu_quota(root: Path = _ROOT) -> float | None:
     Returns:
         None without a limit.
     """
-    quotas = []
-    for line in _read_text(root / "proc/self/cgroup").splitlines():
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        mounts = ("", "unified") if not controllers else ("cpu", "cpu,cpuacct", "cpuacct,cpu")
-        for mount in mounts:
-            top = root / "sys/fs/cgroup" / mount
-            group = top / path.lstrip("/")
-            # Inside a container the path may be that of the host: then only the top exists.
-            groups = [group, *group.parents] if group.is_dir() else [top]
-            quotas += [_group_quota(each) for each in groups if each.is_relative_to(top)]
+    mounts = ("cpu", "cpu,cpuacct", "cpuacct,cpu")
+    quotas = [_group_quota(group) for group in _control_groups(root, "cpu", mounts)]
     return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def memory_at_hand(root: Path = _ROOT) -> int | None:
+    """Return how many bytes this process may still allocate.
+
+    The least of what the control groups leave beside its resident pages, of what RLIMIT_AS and
+    RLIMIT_DATA leave beside its address space, and of what the system calls available.
+
+    Args:
+        root: As in `allowed_cores`.
+
+    Returns:
+        None if no limit is known.
+    """
+    left = []
+    status = _read_text(root / "proc/self/status")
+    resident, mapped, data = (_kib(status, name) or 0 for name in ("VmRSS", "VmSize", "VmData"))
+    files = ("memory.max", "memory.limit_in_bytes")
+    for group in _control_groups(root, "memory", ("memory",)):
+        limits = (_read_text(group / name).strip() for name in files)
+        left += [int(limit) - resident for limit in limits if limit.isdigit()]
+    try:
+        import resource  # noqa: PLC0415  not on Windows
+    except ImportError:
+        pass
+    else:
+        for kind, used in ((resource.RLIMIT_AS, mapped), (resource.RLIMIT_DATA, data)):
+            limit = resource.getrlimit(kind)[0]
+            if limit != resource.RLIM_INFINITY:
+                left.append(limit - used)
+    available = _kib(_read_text(root / "proc/meminfo"), "MemAvailable")
+    if available is not None:
+        left.append(available)
+    return max(0, min(left)) if left else None
 
 
 def fingerprint() -> dict[str, Any]:
@@ -117,16 +141,42 @@ def peak_memory_bytes() -> int | None:
     The kernel's own count comes first: `getrusage` of a new process begins with the peak of the
     process that started it.
     """
-    status = _read_text(Path("/proc/self/status"))
-    peak_kib = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
-    if peak_kib:
-        return int(peak_kib[1]) * 1024
+    peak_bytes = _kib(_read_text(Path("/proc/self/status")), "VmHWM")
+    if peak_bytes is not None:
+        return peak_bytes
     try:
         import resource  # noqa: PLC0415  not on Windows
     except ImportError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+
+
+def _control_groups(root: Path, controller: str, mounts: tuple[str, ...]) -> Iterator[Path]:
+    """Yield the folders of this process's control groups and of all groups above them.
+
+    Args:
+        root: As in `allowed_cores`.
+        controller: What the groups control.
+        mounts: Folders where version 1 has that controller.
+    """
+    for line in _read_text(root / "proc/self/cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers and controller not in controllers.split(","):
+            continue
+        for mount in mounts if controllers else ("", "unified"):
+            top = root / "sys/fs/cgroup" / mount
+            group = top / path.lstrip("/")
+            # Inside a container the path may be that of the host: then only the top exists.
+            groups = [group, *group.parents] if group.is_dir() else [top]
+            yield from (each for each in groups if each.is_relative_to(top))
+
+
+def _kib(text: str, name: str) -> int | None:
+    """Return a value that one of the kernel's lists states in KiB, in bytes."""
+    found = re.search(rf"^{name}:\s*(\d+) kB$", text, re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
 
 
 def _group_quota(group: Path) -> float | None:

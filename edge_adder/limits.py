@@ -10,3 +10,9 @@ and a 48-megapixel photograph fits."""
 
 MOST_PIXELS = 89_478_485
 """Maximum limit that may be given: Pillow takes more for an attack (`Image.MAX_IMAGE_PIXELS`)."""
+
+BYTES_PER_PIXEL = 10
+"""Maximum memory that decoding takes, for each declared pixel: the decoder's copy and ours."""
+
+WEBP_BYTES_PER_PIXEL = 17
+"""The same of a WebP, whose decoder keeps three frames; fewer pixels are decoded therefore."""

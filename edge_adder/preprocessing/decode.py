@@ -11,13 +11,21 @@ from typing import IO, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from edge_adder.contract import IMAGE_SIDE
-from edge_adder.errors import FileAccessError, ImageError, InputError, one_line
+from edge_adder.environment import memory_at_hand
+from edge_adder.errors import EdgeAdderError, FileAccessError, ImageError, InputError, one_line
 from edge_adder.files import read_file
-from edge_adder.limits import MAX_PIXELS, MOST_PIXELS
+from edge_adder.limits import BYTES_PER_PIXEL, MAX_PIXELS, MOST_PIXELS, WEBP_BYTES_PER_PIXEL
 from edge_adder.preprocessing.arrays import SupportsArray, array_to_pixels
+from edge_adder.preprocessing.picture_limits import (
+    MAX_EXIF_BYTES,
+    SMALL_BYTES,
+    find_excess,
+    name_format,
+    webp_size,
+)
 from edge_adder.preprocessing.pixels import WORKING_SIDE, to_pixels
 
 # Our errors say what Pillow logs about a broken file; without a handler it would go to stderr.
@@ -38,6 +46,12 @@ MAX_FILE_BYTES = 256 * 2**20
 
 _ENCODED = (str, os.PathLike, bytes, bytearray, memoryview)
 """Types of a path and of an encoded file."""
+
+_LARGE_PIXELS = 2_000_000
+"""Pixels from which on the memory at hand is looked at: 20 MB, beside which the look is free."""
+
+_PNG = 0x89
+"""First byte of a PNG; the most frequent format, and of a small file nothing need be checked."""
 
 _MNIST_SHAPE = (IMAGE_SIDE, IMAGE_SIDE)
 _PIECE_BYTES = 2**16
@@ -62,13 +76,21 @@ def read_picture(
     Raises:
         ImageError: Not an image, damaged or too large.
         InputError: An unknown type, an array that must be converted first, or a limit out of range.
-        FileAccessError: The file exists and cannot be read.
+        FileAccessError: The file exists and cannot be read, or memory does not suffice for it.
     """
     if not isinstance(max_pixels, int) or not 1 <= max_pixels <= MOST_PIXELS:
         raise InputError(f"max_pixels must be 1 to {MOST_PIXELS}, got {max_pixels!r}")
     if type(source) is np.ndarray and source.dtype == np.uint8 and source.shape == _MNIST_SHAPE:
         return source, False  # the most frequent one, and the fastest
     name = name_of(source)
+    try:
+        return _read_pixels(source, name, max_pixels)
+    except MemoryError as error:
+        raise _out_of_memory(name) from error
+
+
+def _read_pixels(source: ImageSource, name: str, max_pixels: int) -> tuple[NDArray[np.uint8], bool]:
+    """Read any source but the most frequent one, as `read_picture` does."""
     if isinstance(source, _ENCODED) or hasattr(source, "read"):
         image = decode(_read(source, name), name, max_pixels=max_pixels)
         return _load(image, name), _is_multi_frame(image)
@@ -79,9 +101,13 @@ def read_picture(
 
 
 def name_of(source: object) -> str:
-    """Return what messages call a source: its path, an open file's name, or ``image``."""
+    """Return what messages call a source: its path, the name of its file, or ``image``."""
+    if isinstance(source, bytes):  # a frequent one
+        return "image"
     name = source if isinstance(source, (str, os.PathLike)) else getattr(source, "name", None)
-    return os.fspath(name) if isinstance(name, (str, os.PathLike)) else "image"
+    if name is None and isinstance(source, Image.Image):
+        name = getattr(source, "filename", None)
+    return (os.fspath(name) if isinstance(name, (str, os.PathLike)) else "") or "image"
 
 
 def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -96,18 +122,17 @@ def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) ->
         max_pixels: As in `read_picture`.
 
     Raises:
-        ImageError: It is empty, of another format, too large or damaged.
+        ImageError: It is empty, of another format, too large or damaged, or would take its decoder
+            too long (`edge_adder.preprocessing.picture_limits`).
+        FileAccessError: Memory does not suffice for it.
     """
     if not data:
         raise ImageError(f"{name}: the file is empty")
     if len(data) > MAX_FILE_BYTES:
         raise ImageError(f"{name}: the file has more than {MAX_FILE_BYTES // 2**20} MiB")
-    try:
-        opened = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(_too_large(name, max_pixels)) from error
-    except Exception as error:  # Pillow's plugins raise nearly anything on broken files
-        raise ImageError(f"{name}: not an image in one of {', '.join(FORMATS)}") from error
+    if len(data) > SMALL_BYTES or data[0] != _PNG:
+        _check_file(data, name, max_pixels)
+    opened = _open(data, name, max_pixels)
     _check_size(opened, name, max_pixels)
     try:
         if opened.format == "JPEG":
@@ -116,7 +141,30 @@ def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) ->
             _quieten_libtiff()
     except Exception as error:
         raise _damaged(opened, name, error) from error
+    if "exif" in opened.info and len(opened.info["exif"]) > MAX_EXIF_BYTES:
+        raise ImageError(f"{name}: has more than {MAX_EXIF_BYTES // 2**10} KiB of Exif data")
+    if opened.width * opened.height > _LARGE_PIXELS:
+        _check_memory(opened.width * opened.height * BYTES_PER_PIXEL, name)
     return _upright(opened, name, in_place=True)
+
+
+def _check_file(data: bytes, name: str, max_pixels: int) -> None:
+    """Refuse a file that would take too long or too much memory before it is opened."""
+    excess = find_excess(data)
+    if excess:
+        raise ImageError(f"{name}: {excess}")
+    if size := webp_size(data):
+        _check_webp_size(*size, name, max_pixels)
+
+
+def _open(data: bytes, name: str, max_pixels: int) -> ImageFile.ImageFile:
+    """Open an encoded image, which reads its headers; a WebP's pixels are allocated, too."""
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(_too_large(name, max_pixels)) from error
+    except Exception as error:  # Pillow's plugins raise nearly anything on broken files
+        raise _not_opened(data, name, error) from error
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
@@ -129,6 +177,8 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
 def _read(source: Any, name: str) -> bytes:
     """Return the encoded image in a path, in bytes or in an open file."""
     if isinstance(source, (str, os.PathLike)):
+        if not os.fspath(source):
+            raise ImageError("the name of the image is empty")
         return read_file(source, limit=MAX_FILE_BYTES, what="an image file", error=ImageError)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source)
@@ -148,7 +198,7 @@ def _read_stream(file: Any, name: str) -> bytes:
         except Exception as error:  # closed, or an archive that ends too early: any type
             raise FileAccessError(f"{name}: cannot be read: {one_line(error)}") from error
         if not isinstance(piece, bytes):
-            raise InputError("image file must be open in binary mode")
+            raise InputError(f"{name}: the file must be open in binary mode")
         if not piece:
             break
         pieces.append(piece)
@@ -179,8 +229,20 @@ def _load(image: Image.Image, name: str) -> NDArray[np.uint8]:
         raise _damaged(image, name, error) from error
 
 
-def _damaged(image: Image.Image, name: str, error: Exception) -> ImageError:
+def _not_opened(data: bytes, name: str, error: Exception) -> EdgeAdderError:
+    """Return the error for a file that Pillow does not open."""
+    if isinstance(error, MemoryError):
+        return _out_of_memory(name)
+    kind = name_format(data)
+    if kind:
+        return ImageError(f"{name}: {kind} is not read: export it as JPEG")
+    return ImageError(f"{name}: not an image in one of {', '.join(FORMATS)}")
+
+
+def _damaged(image: Image.Image, name: str, error: Exception) -> EdgeAdderError:
     """Return the error for whatever Pillow raised about an image's file."""
+    if isinstance(error, MemoryError) or "out of memory" in str(error):
+        return _out_of_memory(name)
     kind = f"{image.format} image" if image.format else "image"
     return ImageError(f"{name}: damaged {kind}: {one_line(error)}")
 
@@ -189,6 +251,29 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
     """Refuse an image that is too large before it is decoded."""
     if image.width * image.height > max_pixels:
         raise ImageError(_too_large(name, max_pixels, image.width, image.height))
+
+
+def _check_webp_size(width: int, height: int, name: str, max_pixels: int) -> None:
+    """Refuse a WebP that takes more memory than another picture of `max_pixels`."""
+    limit = max_pixels * BYTES_PER_PIXEL // WEBP_BYTES_PER_PIXEL
+    if width * height > max_pixels:
+        raise ImageError(_too_large(name, max_pixels, width, height))
+    if width * height > limit:
+        raise ImageError(f"{_too_large(name, limit, width, height)}: export it as JPEG")
+    if width * height > _LARGE_PIXELS:
+        _check_memory(width * height * WEBP_BYTES_PER_PIXEL, name)
+
+
+def _check_memory(needed: int, name: str) -> None:
+    """Refuse a picture that takes more memory than this process can get, in bytes."""
+    free = memory_at_hand()
+    if free is not None and needed > free:
+        raise _out_of_memory(name, f": it takes {needed // 10**6} MB, {free // 10**6} are free")
+
+
+def _out_of_memory(name: str, figures: str = "") -> FileAccessError:
+    """Return the error for a picture that memory does not suffice for."""
+    return FileAccessError(f"{name}: memory does not suffice for it{figures}: make it smaller")
 
 
 def _too_large(name: str, max_pixels: int, *size: int) -> str:

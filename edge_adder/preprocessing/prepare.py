@@ -21,6 +21,7 @@ from edge_adder.preprocessing.mnist_format import is_mnist_format
 from edge_adder.preprocessing.morphology import relative_box
 from edge_adder.preprocessing.normalize import normalize
 from edge_adder.preprocessing.page import crop_to_page
+from edge_adder.preprocessing.pixels import SMALL_SIDE
 from edge_adder.preprocessing.polarity import INKS, Ink, Polarity
 from edge_adder.preprocessing.segment import Channel, Segmentation, segment
 
@@ -141,7 +142,7 @@ def inspect(
     page = None if ink == "light" else crop_to_page(pixels)
     found = segment(pixels, ink) if page is None else segment(page, "dark")
     if found is None:
-        raise ImageError(f"{name_of(source)}: no ink found")
+        raise ImageError(f"{name_of(source)}: {_no_ink(pixels)}")
     if len(found.digits) > max_digits:
         raise ImageError(f"{name_of(source)}: {_too_many(len(found.digits), max_digits)}")
     preparation = Preparation(
@@ -158,6 +159,13 @@ def inspect(
         image, width = normalize(amount)
         digits.append((image, replace(preparation, box=relative_box(mask), stroke_width=width)))
     return Inspection(pixels, found, digits)
+
+
+def _no_ink(pixels: NDArray[np.uint8]) -> str:
+    """Say that no ink was found, and of a picture that can hold a tiny digit what to do."""
+    if max(pixels.shape[:2]) <= SMALL_SIDE:
+        return "no ink found"
+    return "no ink found; if the digit is below 5 % of the picture's height: crop the picture"
 
 
 def _too_many(count: int, max_digits: int) -> str:
