@@ -24,46 +24,35 @@ SEVEN = Path(__file__).parents[2] / "examples" / "seven.png"
 HANGS_AFTER_S = 100
 """No script takes a tenth of it."""
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
-POOL = f"""
-import multiprocessing, sys, threading
+START = f"""
+import multiprocessing, os, signal, sys, threading
 import numpy as np
-from edge_adder import EdgeAdder
+from edge_adder import EdgeAdder, InputError
 
-ADDER = EdgeAdder(threads=int(sys.argv[2]))
-MANY = np.zeros((256, 1, 28, 28), np.uint8), np.zeros(256, np.int64)
+SEVEN = {str(SEVEN)!r}
+THREADS = int(sys.argv[1])
+ADDER = EdgeAdder(threads=THREADS)
+BATCH = np.zeros((256, 1, 28, 28), np.uint8), np.zeros(256, np.int64)
+SQUARES = np.zeros((5000, 28, 28), np.uint8)
+SQUARES[:, 4:24, 4:24] = 255
 
-def ask(given, number):
-    ADDER.run(*MANY)
-    return ADDER.predict({str(SEVEN)!r}, number), given.predict({str(SEVEN)!r}, number)
-
-def keep_busy(stop):
-    while not stop.is_set():
-        ADDER.run(*MANY)
-
-if __name__ == "__main__":
-    context = multiprocessing.get_context(sys.argv[1])
-    stop = threading.Event()
-    threading.Thread(target=keep_busy, args=[stop]).start()
-    tasks = [(ADDER, count % 10) for count in range(int(sys.argv[3]))]
-    with context.Pool(2, maxtasksperchild=1) as pool:
-        answers = pool.starmap(ask, tasks, chunksize=1)
-    stop.set()
-    print([[one.sum for one in pair] for pair in answers])
+def wait_for(child):
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 """
+"""Each script begins with it; its argument is the number of the model's threads."""
 
 
 @pytest.fixture
-def run(in_a_session: Run, tmp_path: Path) -> Callable[..., str]:
+def run(in_a_session: Callable, tmp_path: Path) -> Callable[..., str]:
     """Runs a script and gives what it printed."""
 
-    def run_script(script: str, *arguments: str, **environment: str) -> str:
+    def run_script(script: str, *arguments: object, **environment: str) -> str:
         path = tmp_path / "script.py"
-        path.write_text(script)
-        done = in_a_session(sys.executable, path, *arguments, timeout=HANGS_AFTER_S, **environment)
+        path.write_text(START + script)
+        command = sys.executable, path, *map(str, arguments)
+        done = in_a_session(*command, timeout=HANGS_AFTER_S, **environment)
         assert done.returncode == 0
         return done.stdout
 
@@ -71,7 +60,7 @@ def run(in_a_session: Run, tmp_path: Path) -> Callable[..., str]:
 
 
 def test_a_command_that_hangs_is_ended_with_what_it_started(
-    in_a_session: Run, tmp_path: Path
+    in_a_session: Callable, tmp_path: Path
 ) -> None:
     script = f"sleep 1000 & echo $! > {tmp_path}/child; wait"
     with pytest.raises(subprocess.TimeoutExpired):
@@ -84,41 +73,54 @@ def test_a_command_that_hangs_is_ended_with_what_it_started(
     pytest.fail("its child still runs")
 
 
+POOL = """
+def ask(given, number):
+    ADDER.run(*BATCH)
+    return ADDER.predict(SEVEN, number).sum, given.predict(SEVEN, number).sum
+
+def keep_busy(stop):
+    while not stop.is_set():
+        ADDER.run(*BATCH)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[2])
+    stop = threading.Event()
+    threading.Thread(target=keep_busy, args=[stop]).start()
+    tasks = [(ADDER, count % 10) for count in range(int(sys.argv[3]))]
+    with context.Pool(2, maxtasksperchild=1) as pool:
+        print(pool.starmap(ask, tasks, chunksize=1))
+    stop.set()
+"""
+
+
 @pytest.mark.parametrize(
-    ("method", "threads", "count"), [("fork", "1", 50), ("fork", "2", 50), ("spawn", "2", 10)]
+    ("threads", "method", "count"), [(1, "fork", 30), (2, "fork", 30), (2, "spawn", 4)]
 )
 def test_processes_answer_while_their_parent_is_busy(
-    run: Callable[..., str], method: str, threads: str, count: int
+    run: Callable[..., str], threads: int, method: str, count: int
 ) -> None:
     """Each with the model that it was forked with, or loads, and with one that was pickled."""
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"this system does not {method}")
-    said = run(POOL, method, threads, str(count))
-    assert said == str([[7 + index % 10] * 2 for index in range(count)]) + "\n"
+    answers = [(7 + index % 10,) * 2 for index in range(count)]
+    assert run(POOL, threads, method, count) == f"{answers}\n"
 
 
 DURING_PREDICT_MANY = """
-import os, signal, threading
-import numpy as np
-from edge_adder import EdgeAdder
-
-adder = EdgeAdder()
-images = np.zeros((5000, 28, 28), np.uint8)
-images[:, 4:24, 4:24] = 255
 stop = threading.Event()
 
 def keep_busy():
     while not stop.is_set():
-        for _ in adder.predict_many(images, 1):
+        for _ in ADDER.predict_many(SQUARES, 1):
             pass
 
 busy = threading.Thread(target=keep_busy)
 busy.start()
-for _ in range(50):
+for _ in range(30):
     if not (child := os.fork()):
         signal.alarm(20)  # a child that hangs is killed
-        os._exit(len(list(adder.predict_many(images[:600], 1))) != 600)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), end="", flush=True)
+        os._exit(len(list(ADDER.predict_many(SQUARES[:600], 1))) != 600)
+    print(wait_for(child), end="", flush=True)
 stop.set()
 busy.join()
 """
@@ -126,72 +128,59 @@ busy.join()
 
 @needs_fork
 @pytest.mark.parametrize("core", ["Haswell", None])
-def test_50_processes_that_are_forked_during_predict_many_answer(
+def test_processes_that_are_forked_during_predict_many_answer(
     run: Callable[..., str], monkeypatch: pytest.MonkeyPatch, core: str | None
 ) -> None:
     """Also where OpenBLAS, which numpy brings, would use threads for the kernels of this CPU."""
     monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     environment = {} if core is None else {"OPENBLAS_CORETYPE": core}
-    assert run(DURING_PREDICT_MANY, **environment) == "0" * 50
+    assert run(DURING_PREDICT_MANY, 1, **environment) == "0" * 30
 
 
 ENDS = """
-import os, sys
-import numpy as np
-from edge_adder import EdgeAdder
-
-adder = EdgeAdder(threads=2)
-many = np.zeros((256, 1, 28, 28), np.uint8), np.zeros(256, np.int64)
-adder.run(*many)
+ADDER.run(*BATCH)
 for uses_it in (False, True) * 5:
     if child := os.fork():
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), end=" ")
+        print(wait_for(child), end=" ")
     else:
         if uses_it:
-            adder.run(*many)
+            ADDER.run(*BATCH)
             if not (grandchild := os.fork()):
-                adder.run(*many)
+                ADDER.run(*BATCH)
                 sys.exit(3)
-            sys.exit(os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1]))
-        del adder  # with a session whose threads are not here
+            sys.exit(wait_for(grandchild))
+        del ADDER  # with a session whose threads are not here
         sys.exit(2)
 """
 
 
 @needs_fork
 def test_a_forked_process_ends_whether_it_used_the_model_or_not(run: Callable[..., str]) -> None:
-    assert run(ENDS).split() == ["2", "3"] * 5
+    assert run(ENDS, 2).split() == ["2", "3"] * 5
 
 
-ANSWERS = f"""
-import os, sys
-import numpy as np
-from edge_adder import EdgeAdder, InputError
-
-adder = EdgeAdder()
-images = np.zeros((5000, 28, 28), np.uint8)
-images[:, 4:24, 4:24] = 255
-answers = adder.predict_many(images, 1, workers=4)
-next(answers)
-if child := os.fork():
-    list(answers)
-    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-try:
-    list(answers)
-except InputError as error:
-    print(error, end="", flush=True)
-    print(adder.predict({str(SEVEN)!r}, 5).sum, len(list(adder.predict_many(images, 1))))
+ANSWERS = """
+for _ in range(5):
+    answers = ADDER.predict_many(SQUARES, 1, workers=4)
+    next(answers)
+    if child := os.fork():
+        list(answers)
+        print(wait_for(child))
+        continue
+    try:
+        list(answers)
+    except InputError as error:
+        print(error, flush=True)
+        many = ADDER.predict_many(SQUARES, 1)
+        print(ADDER.predict(SEVEN, 5).sum, len(list(many)), flush=True)
+    os._exit(0)
 """
 
 
 @needs_fork
 def test_answers_that_threads_of_the_parent_work_on_are_refused(run: Callable[..., str]) -> None:
-    for _ in range(5):
-        said = run(ANSWERS)
-        assert said == (
-            "these answers belong to the process that this one was forked from: "
-            "call predict_many again12 5000\n"
-        )
+    refusal = "these answers belong to the process that this one was forked from: call"
+    assert run(ANSWERS, 1).splitlines() == [f"{refusal} predict_many again", "12 5000", "0"] * 5
 
 
 def test_a_pickled_model_is_the_same(tmp_path: Path, seven: np.ndarray) -> None:
