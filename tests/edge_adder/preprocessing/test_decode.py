@@ -22,11 +22,6 @@ from edge_adder.preprocessing.decode import FORMATS, MAX_PIXELS, MOST_PIXELS, de
 Encode = Callable[..., bytes]
 
 
-@pytest.fixture
-def png(drawing: Image.Image, encode: Encode) -> bytes:
-    return encode(drawing, "PNG")
-
-
 def rotated(orientation: int) -> Image.Exif:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
@@ -57,16 +52,10 @@ class TestSources:
     def test_exif_rotation_is_applied(
         self, drawing: Image.Image, prepared: np.ndarray, encode: Encode, orientation: int
     ) -> None:
-        back = {
-            2: Image.Transpose.FLIP_LEFT_RIGHT,
-            3: Image.Transpose.ROTATE_180,
-            4: Image.Transpose.FLIP_TOP_BOTTOM,
-            5: Image.Transpose.TRANSPOSE,
-            6: Image.Transpose.ROTATE_90,
-            7: Image.Transpose.TRANSVERSE,
-            8: Image.Transpose.ROTATE_270,
-        }
-        stored = drawing.transpose(back[orientation]) if orientation > 1 else drawing
+        how = Image.Transpose
+        back = [None, how.FLIP_LEFT_RIGHT, how.ROTATE_180, how.FLIP_TOP_BOTTOM]
+        back += [how.TRANSPOSE, how.ROTATE_90, how.TRANSVERSE, how.ROTATE_270]
+        stored = drawing.transpose(back[orientation - 1]) if orientation > 1 else drawing
         data = encode(stored, "PNG", exif=rotated(orientation))
         image = Image.open(io.BytesIO(data))
         for source in (data, image):
@@ -143,65 +132,49 @@ class TestRefusedFiles:
             with pytest.raises(ImageError, match="too large: expected at most 50 megapixels"):
                 prepare_image(bomb)
 
-    def test_a_missing_file_a_folder_and_no_name(self, tmp_path: Path) -> None:
-        for path, message in (
-            (tmp_path / "seven.png", r"seven\.png: no such file"),
-            (tmp_path, "is a folder, expected an image file"),
-            ("nul\0byte", "not a file name"),
-        ):
-            with pytest.raises(ImageError, match=message):
-                prepare_image(path)
+    @pytest.mark.parametrize(
+        ("name", "error", "message"),
+        [
+            ("seven.png", ImageError, r"seven\.png: no such file"),
+            (".", ImageError, "is a folder, expected an image file"),
+            ("nul\0byte", ImageError, "not a file name"),
+            ("a" * 300, FileAccessError, "cannot be read: File name too long"),
+        ],
+    )
+    def test_what_is_no_file(self, name: str, error: type[Exception], message: str) -> None:
+        with pytest.raises(error, match=message):
+            prepare_image(name)
 
-    def test_a_file_that_cannot_be_read(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def deny(*_: object, **__: object) -> None:
-            raise PermissionError(13, "Permission denied")
-
-        monkeypatch.setattr("builtins.open", deny)
-        with pytest.raises(FileAccessError, match="cannot be read: Permission denied"):
-            prepare_image(tmp_path / "seven.png")
-
-
-class TestRefusedOpenFiles:
-    def test_an_archive_that_ends_too_early(self) -> None:
-        short = io.BytesIO(gzip.compress(bytes(100))[:-4])
-        with gzip.open(short) as file, pytest.raises(FileAccessError, match="cannot be read: "):
-            prepare_image(file)
-
-    def test_a_file_that_fails(self) -> None:
+    def test_open_files_that_fail_or_hold_text(self) -> None:
         class Broken(io.BytesIO):
             name = "pipe"
 
             def read(self, _: int | None = None, /) -> bytes:
                 raise OSError(5, "Input/output error")
 
-        with pytest.raises(FileAccessError, match=r"pipe: cannot be read: .*Input/output error"):
-            prepare_image(Broken())
-
-    def test_a_text_file(self) -> None:
-        with pytest.raises(InputError, match="binary mode"):
-            prepare_image(io.StringIO("text"))
+        short = gzip.open(io.BytesIO(gzip.compress(bytes(100))[:-4]))  # noqa: SIM115  in memory
+        for file, error, message in (
+            (short, FileAccessError, "cannot be read: "),
+            (Broken(), FileAccessError, "pipe: cannot be read: .*Input/output error"),
+            (io.StringIO("text"), InputError, "binary mode"),
+        ):
+            with pytest.raises(error, match=message):
+                prepare_image(file)
 
 
 class TestRefusedPilImages:
-    def test_damaged_exif(self, drawing: Image.Image, encode: Encode) -> None:
-        damaged = Image.open(io.BytesIO(encode(drawing, "PNG", exif=b"garbage-garbage")))
-        with pytest.raises(ImageError, match="image: damaged PNG image: "):
-            prepare_image(damaged)
-
-    def test_without_pixels(self) -> None:
-        with pytest.raises(ImageError, match=r"^image: the image has no pixels$"):
-            prepare_image(Image.new("L", (0, 5)))
-
-    def test_cut_short_or_closed(self, png: bytes) -> None:
-        closed = Image.open(io.BytesIO(png))
+    def test_damaged_cut_short_or_closed(self, drawing: Image.Image, encode: Encode) -> None:
+        png = encode(drawing, "PNG")
+        parts = png, png[: len(png) // 2], encode(drawing, "PNG", exif=b"garbage-garbage")
+        closed, *others = (Image.open(io.BytesIO(part)) for part in parts)
         closed.close()
-        for image in (Image.open(io.BytesIO(png[: len(png) // 2])), closed):
+        for image in (closed, *others):
             with pytest.raises(ImageError, match="image: damaged PNG image: "):
                 prepare_image(image)
 
-    def test_too_large(self) -> None:
+    def test_without_pixels_or_with_too_many(self) -> None:
+        with pytest.raises(ImageError, match=r"^image: the image has no pixels$"):
+            prepare_image(Image.new("L", (0, 5)))
         with pytest.raises(ImageError, match="too large"):
             prepare_image(Image.new("1", (MAX_PIXELS // 1000 + 1, 1000)))
 
