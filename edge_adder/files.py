@@ -68,6 +68,14 @@ def read_file(
     return b"".join(pieces)
 
 
+def is_same_file(one: str | Path, other: str | Path) -> bool:
+    """Check whether two names stand for one file, of which neither need exist yet."""
+    try:
+        return Path(one).samefile(other)  # where the case of letters does not count, too
+    except OSError:
+        return os.path.realpath(one) == os.path.realpath(other)
+
+
 def write_atomically(path: str | Path, data: bytes) -> None:
     """Write a file so that it is never seen incomplete, even after a crash.
 

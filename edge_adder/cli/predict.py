@@ -21,6 +21,7 @@ from edge_adder.cli.options import (
 from edge_adder.cli.output import print_json, printable, say
 from edge_adder.contract import DIGITS
 from edge_adder.errors import EdgeAdderError, ExitCode, InputError
+from edge_adder.files import is_same_file
 from edge_adder.limits import MAX_PIXELS, MIN_CONFIDENCE, MOST_PIXELS
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def predict(
         debug=bool(context.obj),
     )
     options.check(len(images))
+    options.check_outputs(inputs=[*images, *([] if model is None else [model])])
 
     from edge_adder.predictor import EdgeAdder
 
@@ -156,13 +158,34 @@ class _Options(NamedTuple):
             raise InputError(f"--min-probability must be 0 to 1, got {least}")
         if not 0 <= self.top <= DIGITS:
             raise InputError(f"--top must be 0 to {DIGITS}, got {self.top}")
-        for option, file in (("--save-input", self.save_input), ("--explain", self.explain)):
-            if file is not None and images != 1:
+        for option in self.outputs:
+            if images != 1:
                 raise InputError(f"{option} takes one image, got {images}")
         if self.each and self.writes_files:
             raise InputError("--each takes neither --save-input nor --explain")
         if self.distributions and not self.as_json:
             raise InputError("--distributions needs --json")
+
+    def check_outputs(self, inputs: Sequence[str | Path]) -> None:
+        """Refuse to write over an input, to write a file twice, and names of other formats.
+
+        Args:
+            inputs: Files that are read: the images and the model.
+        """
+        inputs = ["/dev/stdin" if each == STANDARD_INPUT else each for each in inputs]
+        for option, file in self.outputs.items():
+            if any(is_same_file(file, each) for each in inputs):
+                raise InputError(f"{option} would overwrite {file}: name another file")
+            if file.suffix.lower() != ".png":
+                raise InputError(f"{option} writes PNG: name a file that ends in .png, got {file}")
+        if len(self.outputs) > 1 and is_same_file(*self.outputs.values()):
+            raise InputError(f"{' and '.join(self.outputs)} name the same file: name two")
+
+    @property
+    def outputs(self) -> dict[str, Path]:
+        """Files to write beside the answer, by option."""
+        files = {"--save-input": self.save_input, "--explain": self.explain}
+        return {option: file for option, file in files.items() if file is not None}
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -172,7 +195,7 @@ class _Options(NamedTuple):
     @property
     def writes_files(self) -> bool:
         """Whether something is written beside the answer."""
-        return self.save_input is not None or self.explain is not None
+        return bool(self.outputs)
 
 
 def _split_arguments(arguments: list[str]) -> tuple[list[str], int]:

@@ -223,6 +223,36 @@ class TestPredict:
         assert [*objects(done)[0]] == ["image", "error"]
         assert not (tmp_path / "seen.png").exists()
 
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ("--save-input five.jpg", "--save-input would overwrite five.jpg: name another file"),
+            ("--explain ./five.jpg", "--explain would overwrite five.jpg: name another file"),
+            ("--explain link.png", "--explain would overwrite link.png: name another file"),
+            ("--save-input model.png", "--save-input would overwrite model.png: name another file"),
+            (
+                "--save-input a.png --explain ./a.png",
+                "--save-input and --explain name the same file: name two",
+            ),
+            (
+                "--save-input a.jpg",
+                "--save-input writes PNG: name a file that ends in .png, got a.jpg",
+            ),
+            ("--explain a", "--explain writes PNG: name a file that ends in .png, got a"),
+        ],
+    )
+    def test_no_output_replaces_an_input_or_another_output(
+        self, edge_adder: Run, tmp_path: Path, options: str, message: str
+    ) -> None:
+        (tmp_path / "five.jpg").write_bytes(FIVE.read_bytes())
+        (tmp_path / "model.png").write_bytes(BUNDLED_MODEL.read_bytes())
+        (tmp_path / "link.png").symlink_to("five.jpg")
+        done = edge_adder("predict", "five.jpg", "5", "--model", "model.png", *options.split())
+        assert failure(done, 2) == message
+        assert {path.name for path in tmp_path.iterdir()} == {"five.jpg", "model.png", "link.png"}
+        assert (tmp_path / "five.jpg").read_bytes() == FIVE.read_bytes()
+        assert (tmp_path / "model.png").read_bytes() == BUNDLED_MODEL.read_bytes()
+
     def test_odd_file_names_stay_on_their_line(self, edge_adder: Run, tmp_path: Path) -> None:
         for name, shown in {
             os.fsdecode(b"caf\xe9.png"): "caf\\udce9.png",

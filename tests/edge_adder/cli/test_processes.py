@@ -22,6 +22,18 @@ def test_standard_input(edge_adder_process: Run) -> None:
     assert done.stdout.startswith(b"-: 7 + 1 = 8  (")
 
 
+@pytest.mark.skipif(not Path("/dev/stdin").exists(), reason="this system has no /dev/stdin")
+def test_the_file_behind_standard_input_is_not_replaced(
+    edge_adder_process: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "7.png").write_bytes(SEVEN.read_bytes())
+    with (tmp_path / "7.png").open("rb") as file:
+        done = edge_adder_process("predict", "-", "1", "--save-input", "7.png", stdin=file)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--save-input would overwrite 7.png: name another file" in done.stderr
+    assert (tmp_path / "7.png").read_bytes() == SEVEN.read_bytes()
+
+
 def test_a_name_that_the_terminal_cannot_show(edge_adder_process: Run, tmp_path: Path) -> None:
     (tmp_path / "é.png").write_bytes(SEVEN.read_bytes())
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
