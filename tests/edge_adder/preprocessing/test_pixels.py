@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image, ImageDraw, ImageOps
 
 from edge_adder import prepare_image
@@ -53,53 +52,42 @@ def test_a_wide_picture_needs_no_wide_copies() -> None:
     assert peak < 3 * array.size
 
 
-def test_float_images_are_read_by_their_range() -> None:
-    unit = Image.fromarray(np.array([[0, 1], [0.5, 0]], np.float32))
-    assert to_pixels(unit).tolist() == [[0, 255], [128, 0]]
+def test_float_images_are_read_by_their_range_also_where_a_filter_overshoots() -> None:
+    values = np.array([[0, 1], [0.5, 0]], np.float32)
+    assert to_pixels(Image.fromarray(values)).tolist() == [[0, 255], [128, 0]]
+    values[0, 1] = 1.04
+    assert to_pixels(Image.fromarray(values)).tolist() == [[0, 255], [128, 0]]
 
 
-def test_a_filter_that_overshoots_changes_little() -> None:
-    values = np.linspace(0, 1, 400, dtype=np.float32).reshape(20, 20)
-    plain = to_pixels(Image.fromarray(values))
-    values[0, 0] = 1.04
-    again = to_pixels(Image.fromarray(values))
-    assert np.array_equal(plain[1:], again[1:])
-    assert again[0, 0] == 255
-
-
-class TestTransparency:
-    @pytest.mark.parametrize("ink", [0, 255], ids=["black ink", "white ink"])
-    def test_ink_alone_is_seen_whatever_its_colour(
-        self, drawing: Image.Image, prepared: np.ndarray, ink: int
-    ) -> None:
+def test_ink_on_nothing_is_seen_whatever_its_colour(
+    drawing: Image.Image, prepared: np.ndarray, encode: Callable[..., bytes]
+) -> None:
+    palette = drawing.convert("1").convert("P")
+    sources = [encode(palette, "PNG", transparency=palette.getpixel((0, 0)))]
+    for ink in (0, 255):
         layer = Image.new("L", drawing.size, ink).convert("RGBA")
         layer.putalpha(ImageOps.invert(drawing))
-        assert np.abs(prepare_image(layer).astype(int) - prepared).max() <= 8
+        sources.append(layer)
+    for source in sources:
+        assert np.abs(prepare_image(source).astype(int) - prepared).max() <= 8
 
-    def test_transparent_corners_get_the_colour_of_the_paper(
-        self, drawing: Image.Image, prepared: np.ndarray
-    ) -> None:
-        hidden = np.dstack([np.asarray(drawing)] * 3 + [np.full((300, 200), 255, np.uint8)])
-        hidden[:20, :20] = 0  # black where nothing is seen
-        assert np.array_equal(prepare_image(hidden), prepared)
 
-    def test_a_transparent_palette_colour(
-        self, drawing: Image.Image, prepared: np.ndarray, encode: Callable[..., bytes]
-    ) -> None:
-        palette = drawing.convert("1").convert("P")
-        data = encode(palette, "PNG", transparency=palette.getpixel((0, 0)))
-        assert np.abs(prepare_image(data).astype(int) - prepared).max() <= 8
+def test_transparent_corners_get_the_colour_of_the_paper(
+    drawing: Image.Image, prepared: np.ndarray
+) -> None:
+    hidden = np.dstack([np.asarray(drawing)] * 3 + [np.full((300, 200), 255, np.uint8)])
+    hidden[:20, :20] = 0  # black where nothing is seen
+    assert np.array_equal(prepare_image(hidden), prepared)
+    pixels = np.zeros((40, 40, 4), np.uint8)
+    pixels[5:, :] = (250, 240, 100, 255)
+    pixels[10:20, 10] = (20, 20, 20, 255)
+    assert (to_pixels(pixels)[:5] == (250, 240, 100)).all()
 
-    def test_transparent_parts_get_the_colour_of_coloured_paper(self) -> None:
-        pixels = np.zeros((40, 40, 4), np.uint8)
-        pixels[5:, :] = (250, 240, 100, 255)
-        pixels[10:20, 10] = (20, 20, 20, 255)
-        assert (to_pixels(pixels)[:5] == (250, 240, 100)).all()
 
-    def test_bold_ink_alone_that_is_cropped_tightly(self) -> None:
-        ink = Image.new("RGBA", (60, 100))
-        ImageDraw.Draw(ink).ellipse((0, 0, 59, 99), (0, 0, 0, 255))
-        ImageDraw.Draw(ink).ellipse((25, 30, 35, 70), (0, 0, 0, 0))
-        pixels = to_pixels(np.asarray(ink))
-        assert pixels.max() == 255
-        assert np.array_equal(pixels < 128, np.asarray(ink)[:, :, 3] > 128)
+def test_bold_ink_on_nothing_that_is_cropped_tightly() -> None:
+    ink = Image.new("RGBA", (60, 100))
+    ImageDraw.Draw(ink).ellipse((0, 0, 59, 99), (0, 0, 0, 255))
+    ImageDraw.Draw(ink).ellipse((25, 30, 35, 70), (0, 0, 0, 0))
+    pixels = to_pixels(np.asarray(ink))
+    assert pixels.max() == 255
+    assert np.array_equal(pixels < 128, np.asarray(ink)[:, :, 3] > 128)
