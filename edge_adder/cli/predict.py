@@ -104,8 +104,8 @@ def predict(
 
     Prints `IMAGE: DIGIT + NUMBER = SUM  (PROBABILITY)` for each image, in order, or that the answer
     is uncertain. Exits with 6 if one is, or if some images could not be read; with 2 or 5 if none
-    could. A picture of several digits is refused unless --each is given. Of a file with several
-    frames or pages the first is used, and stderr says so.
+    could. A picture of several digits is refused unless --each is given. If a file has several
+    frames or pages, the first is used, and stderr says so.
     """
     images, number = _split_arguments(arguments or [])
     options = _Options(
@@ -212,7 +212,7 @@ def _split_arguments(arguments: list[str]) -> tuple[list[str], int]:
 
 def describe_wrong_number(text: str) -> str:
     """Return the message for a last argument that is not a number from 0 to 9."""
-    return f"number must be an integer from 0 to {DIGITS - 1}, after the images, got {text!r}"
+    return f"the last argument must be the number to add, 0 to {DIGITS - 1}, got {text!r}"
 
 
 def _print_all(adder: EdgeAdder, images: list[str], number: int, options: _Options) -> ExitCode:
@@ -278,11 +278,16 @@ def _predict_and_write(adder: EdgeAdder, source: Any, number: int, options: _Opt
 
 def _print_error(image: str, error: EdgeAdderError, options: _Options) -> None:
     """Say why an image has no answer."""
+    from edge_adder.preprocessing.prepare import CROP_TO_ONE
+
     if options.debug:
         traceback.print_exception(error)
-    say(f"error: {error}")
+    message = str(error)
+    if message.endswith(CROP_TO_ONE):
+        message += ", or read all with --each"
+    say(f"error: {message}")
     if options.as_json:
-        print_json({"image": image, "error": str(error)})
+        print_json({"image": image, "error": message})
 
 
 def _print_predictions(
@@ -297,7 +302,8 @@ def _print_predictions(
         model: Name and SHA-256 of the model, for JSON.
     """
     if predictions[0].preparation.is_multi_frame:
-        say(f"{image}: has several frames or pages, the first was used")
+        name = "standard input" if image == STANDARD_INPUT else image
+        say(f"{name}: has several frames or pages, the first was used")
     for index, prediction in enumerate(predictions, start=1):
         if options.as_json:
             place = {"index": index} if options.each else {}

@@ -65,7 +65,8 @@ def read_picture(
     EXIF rotation is applied; transparent parts get the colour of the paper.
 
     Args:
-        source: The picture. Of several frames the first is used, of a PIL image its current one.
+        source: The picture. If a file has several frames or pages, the first is used, and of a PIL
+            image its current one.
         max_pixels: Maximum size of an image that is decoded, up to `MOST_PIXELS`.
 
     Returns:
@@ -107,6 +108,8 @@ def name_of(source: object) -> str:
     name = source if isinstance(source, (str, os.PathLike)) else getattr(source, "name", None)
     if name is None and isinstance(source, Image.Image):
         name = getattr(source, "filename", None)
+    if name == "<stdin>":  # what Python calls it
+        return "standard input"
     return (os.fspath(name) if isinstance(name, (str, os.PathLike)) else "") or "image"
 
 

@@ -62,6 +62,10 @@ Prepared = tuple[NDArray[np.uint8], Preparation]
 """A digit for the network, uint8 (28, 28); 0 = background, 255 = full ink. And how it was made."""
 
 
+CROP_TO_ONE = "crop the picture to one digit"
+"""End of the message about a picture of several digits, which `prepare_each` would read."""
+
+
 class Inspection(NamedTuple):
     """What was found in a picture.
 
@@ -87,9 +91,10 @@ def prepare_image(
 
     Args:
         source: A path, an encoded file as bytes or as an open file, a PIL image, an array, a tensor
-            or lists. Of several frames the first is used, of a PIL image its current one; EXIF
-            rotation is applied; transparent parts get the colour of the paper. Arrays are uint8,
-            uint16, bool or other integers from 0 to 255; channels may be last or first.
+            or lists. If a file has several frames or pages, the first is used, and of a PIL image
+            its current one; EXIF rotation is applied; transparent parts get the colour of the
+            paper. Arrays are uint8, uint16, bool or other integers from 0 to 255; channels may be
+            last or first.
         ink: Whether the ink is lighter or darker than its background; ``auto`` finds out.
         max_pixels: Maximum size of an image that is decoded, up to 89 million pixels.
 
@@ -170,7 +175,9 @@ def _no_ink(pixels: NDArray[np.uint8]) -> str:
 
 def _too_many(count: int, max_digits: int) -> str:
     """Say that a picture has too many digits, and what to do."""
-    found = f"more than {MAX_DIGITS}" if count > MAX_DIGITS else str(count)
     expected = "one" if max_digits == 1 else f"at most {max_digits}"
-    hint = ", or ask for each (--each, predict_each)" if max_digits == 1 else ""
-    return f"found {found} things that may be digits, expected {expected}: crop the picture{hint}"
+    if count > MAX_DIGITS:
+        return (
+            f"found more than {MAX_DIGITS} possible digits, expected {expected}: crop the picture"
+        )
+    return f"found {count} possible digits, expected {expected}: {CROP_TO_ONE}"

@@ -63,6 +63,7 @@ def test_a_full_disk_behind_stdout_is_one_line(edge_adder_process: Run) -> None:
     [
         (">&-", SEVEN, 0, ""),
         ("2>&-", "none.png", 2, ""),
+        ("</dev/null", "-", 2, "standard input: the file is empty"),
         ("<&-", "-", 2, "standard input is closed: expected an image on it for -"),
     ],
 )
