@@ -16,7 +16,7 @@ from typing import Any
 from edge_adder.bench.report import CALLS
 from edge_adder.bench.result import SCHEMA, VERSION
 from edge_adder.bench.timing import MIN_TAIL_SAMPLES, PERCENTILES, calls_beyond
-from edge_adder.errors import FileAccessError, InputError, one_line
+from edge_adder.errors import InputError, one_line
 from edge_adder.files import read_file
 
 DEFAULT_CALL = "predict_array"
@@ -89,7 +89,8 @@ def parse(text: str) -> RegressionLimit:
     name, path = _locate(figure)
     worse = "<" if figure in _MORE_IS_BETTER else ">"
     if sign != worse:
-        raise InputError(f"{figure} regresses with {worse}, got {text!r}")
+        change = "grows" if worse == ">" else "shrinks"
+        raise InputError(f"{figure} gets worse when it {change}: write {figure}{worse}{found[3]}x")
     return RegressionLimit(name, path, sign, factor)
 
 
@@ -102,7 +103,8 @@ def _locate(figure: str) -> tuple[str, tuple[str, ...]]:
     if latency not in LATENCIES:
         known = ", ".join((*LATENCIES, *OTHER_FIGURES))
         raise InputError(
-            f"--fail-if knows {known}, and percentiles of {', '.join(CALLS)}; got {figure!r}"
+            f"--fail-if has no figure {figure!r}: expected {known}, or CALL.p50 with CALL one of "
+            f"{', '.join(CALLS)}"
         )
     return f"{call}.{latency}", ("latency", "calls", call, latency)
 
@@ -111,10 +113,11 @@ def load(path: Path) -> dict[str, Any]:
     """Read the result of an earlier `edge-adder bench --json`.
 
     Raises:
-        InputError: The file holds something else, or a result of another version.
-        FileAccessError: The file cannot be read.
+        InputError: There is no such file, or it holds something else, or a result of another
+            version.
+        FileAccessError: The file exists and cannot be read.
     """
-    data = read_file(path, limit=MAX_BASELINE_BYTES, error=FileAccessError)
+    data = read_file(path, limit=MAX_BASELINE_BYTES)
     if len(data) > MAX_BASELINE_BYTES:
         raise InputError(f"{path} is too large for a result of `edge-adder bench --json`")
     try:
@@ -170,8 +173,8 @@ def compare(
         Lines for people, and whether a figure regressed or could not be decided.
     """
     lines = [
-        f"the baseline has another {' '.join(path)}: {_value(before, path)}, here "
-        f"{_value(result, path)}"
+        f"differs: {'.'.join(path)} is {_value(before, path)} in the baseline, "
+        f"{_value(result, path)} here"
         for path in _CIRCUMSTANCES
         if _value(before, path) != _value(result, path)
     ]
@@ -182,14 +185,14 @@ def compare(
         now, then = _figure(result, limit.path), _figure(before, limit.path)
         if now is None or then is None:
             regressed = True
-            lines.append(f"{limit.figure}: invalid {'here' if now is None else 'before'}")
+            where = "here" if now is None else "in the baseline"
+            lines.append(f"{limit.figure}: invalid {where}")
             continue
         beyond = bool(_SIGNS[limit.sign](now / then, limit.factor))
         regressed = regressed or beyond
-        verdict = "REGRESSED" if beyond else "held"
-        lines.append(
-            f"{_side_by_side(limit.figure, now, then)}: {verdict} ({limit.sign}{limit.factor:g}x)"
-        )
+        verdict = "REGRESSED" if beyond else "within the limit"
+        fails = f"fails {'above' if limit.sign == '>' else 'below'} {limit.factor:g}x"
+        lines.append(f"{_side_by_side(limit.figure, now, then)}, {verdict} ({fails})")
     return lines, regressed
 
 

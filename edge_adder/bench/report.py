@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_adder.bench.result import REFERENCE_CALL, BenchResult, ColdStart, Latency, Throughput
-from edge_adder.bench.timing import PERCENTILES
+from edge_adder.bench.timing import MIN_TAIL_SAMPLES, PERCENTILES
 
 CALLS = {
     "identity": "identity graph",
@@ -16,6 +16,9 @@ CALLS = {
     "predict_png": "predict, PNG bytes",
 }
 """Title of each kind of call."""
+
+_RATIO = "x session.run"
+"""Title of the column of ratios."""
 
 
 def report(result: BenchResult) -> str:
@@ -58,19 +61,21 @@ def _latency(latency: Latency) -> list[str]:
     lines = [
         f"latency in µs, {count:,} calls of each kind, interleaved, after {latency.warm_up:,} to "
         f"warm up; reading the clock adds {latency.clock:.2f}",
-        f"{'':22}" + "".join(f"{name:>10}" for name in names) + f"{'x raw':>8}",
+        f"{'':22}" + "".join(f"{name:>10}" for name in names) + f"{_RATIO:>{len(_RATIO) + 1}}",
     ]
     for name, title in CALLS.items():
         call = latency.calls[name]
         cells = "".join(
             _cell(value) for value in (*call.percentiles.values(), call.max, call.first)
         )
-        lines.append(f"{title:22}{cells}{call.ratio:>8.2f}")
+        lines.append(f"{title:22}{cells}{call.ratio:>{len(_RATIO) + 1}.2f}")
+    if any(None in call.percentiles.values() for call in latency.calls.values()):
+        lines.append(f"-: fewer than {MIN_TAIL_SAMPLES} calls lie beyond this percentile")
     return lines
 
 
 def _cell(value: float | None) -> str:
-    return f"{'invalid':>10}" if value is None else f"{value:10,.1f}"
+    return f"{'-':>10}" if value is None else f"{value:10,.1f}"
 
 
 def _throughput(throughput: Throughput) -> list[str]:
