@@ -9,16 +9,18 @@ from PIL import Image, ImageDraw
 from edge_adder.preprocessing.segment import Segmentation, segment
 
 
-def segmented(*places: tuple[int, int], side: int = 60) -> Segmentation:
+@pytest.fixture
+def paper() -> Image.Image:
+    return Image.new("L", (220, 220), 255)
+
+
+def segmented(*places: tuple[int, int]) -> Segmentation:
     """Sevens on white paper, each at its left and top."""
     picture = Image.new("L", (220, 220), 255)
-    draw = ImageDraw.Draw(picture)
     for left, top in places:
-        points = [(0.2, 0.1), (0.8, 0.1), (0.4, 0.95)]
-        draw.line([(left + side * x, top + side * y) for x, y in points], fill=20, width=6)
-    found = segment(np.asarray(picture))
-    assert found is not None
-    return found
+        line = [(left + 12, top + 6), (left + 48, top + 6), (left + 24, top + 57)]
+        ImageDraw.Draw(picture).line(line, fill=20, width=6)
+    return segment(np.asarray(picture))
 
 
 def corners(found: Segmentation) -> list[tuple[int, int]]:
@@ -27,16 +29,17 @@ def corners(found: Segmentation) -> list[tuple[int, int]]:
     return [(int(left), int(top)) for top, left in tops_and_lefts]
 
 
-def test_digits_beside_and_below_each_other_are_several() -> None:
-    found = corners(segmented((120, 20), (10, 30), (20, 140), (110, 130)))
-    for place, expected in zip(found, [(10, 30), (120, 20), (20, 140), (110, 130)], strict=True):
-        assert place == pytest.approx((expected[0] + 10, expected[1] + 6), abs=5)
-
-
-def test_a_line_that_rises_is_one_line() -> None:
-    found = corners(segmented((5, 110), (80, 90), (150, 70)))
-    assert len(found) == 3
-    assert found == sorted(found)
+@pytest.mark.parametrize(
+    "places",
+    [
+        pytest.param([(10, 30), (120, 20), (20, 140), (110, 130)], id="two lines"),
+        pytest.param([(5, 110), (80, 90), (150, 70)], id="a line that rises"),
+    ],
+)
+def test_digits_are_in_reading_order(places: list[tuple[int, int]]) -> None:
+    found = corners(segmented(*reversed(places)))
+    for place, (left, top) in zip(found, places, strict=True):
+        assert place == pytest.approx((left + 10, top + 6), abs=5)
 
 
 def test_the_main_digit_is_the_one_in_the_middle() -> None:
@@ -49,26 +52,22 @@ def test_close_neighbours_are_not_parts() -> None:
     assert len(segmented((60, 80), (110, 80)).digits) == 2
 
 
-def test_a_digit_in_pieces_is_one() -> None:
-    picture = Image.new("L", (160, 160), 255)
-    draw = ImageDraw.Draw(picture)
+def test_a_digit_in_pieces_is_one(paper: Image.Image) -> None:
+    draw = ImageDraw.Draw(paper)
     draw.line([(60, 40), (55, 80)], fill=20, width=7)  # a 5 whose bar and bow were set anew
     draw.line([(68, 36), (105, 34)], fill=20, width=7)
     draw.arc((40, 84, 100, 140), -90, 150, fill=20, width=7)
-    found = segment(np.asarray(picture))
-    assert found is not None
+    found = segment(np.asarray(paper))
     assert len(found.digits) == 1
     assert found.mask[30:40, 70:100].any()
     assert found.mask[120:140, 60:80].any()
 
 
-def test_dust_and_the_edge_of_the_paper_are_no_digits() -> None:
-    picture = Image.new("L", (220, 220), 255)
-    draw = ImageDraw.Draw(picture)
+def test_dust_and_the_edge_of_the_paper_are_no_digits(paper: Image.Image) -> None:
+    draw = ImageDraw.Draw(paper)
     draw.line([(92, 86), (128, 86), (104, 137)], fill=20, width=6)
     draw.rectangle((30, 20, 35, 25), fill=40)
     draw.rectangle((0, 0, 13, 219), fill=30)  # a table beside the paper
-    found = segment(np.asarray(picture))
-    assert found is not None
+    found = segment(np.asarray(paper))
     assert len(found.digits) == 1
     assert found.mask[80:140, 80:140].any()

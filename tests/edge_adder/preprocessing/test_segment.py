@@ -58,10 +58,6 @@ def grain(spread: float, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, spread, (SIDE, SIDE))
 
 
-def with_a_dark_half() -> np.ndarray:
-    return np.where(np.arange(SIDE) < SIDE // 2, 0.45, 0.9)
-
-
 def fading() -> np.ndarray:
     amount = strokes() * np.linspace(1, 0.35, SIDE, dtype=np.float32)[:, None]
     return np.rint(240 * (1 - 0.8 * amount)).astype(np.uint8)
@@ -93,59 +89,54 @@ def held_by_a_thumb() -> Image.Image:
     return picture
 
 
-@pytest.mark.parametrize(
-    ("pixels", "least"),
-    [
-        pytest.param(written(0.9, ink=0.88), 0.8, id="faint pencil"),
-        pytest.param(fading(), 0.8, id="a stroke that fades"),
-        pytest.param(written(np.linspace(0.5, 0.95, SIDE), ink=0.8), 0.6, id="soft shadow"),
-        pytest.param(written(with_a_dark_half()), 0.6, id="shadow with an edge"),
-        pytest.param(written(np.clip(0.8 + grain(0.03, 0), 0, 1)), 0.8, id="grain"),
-        *(pytest.param(written(0.9 * ruled(s)), 0.7, id=f"ruled, {s}") for s in (0, 0.04, -0.06)),
-        pytest.param(written(0.9 * ruled() * ruled().T), 0.65, id="squared"),
-        pytest.param(dusty(), 0.8, id="dust"),
-        pytest.param(beside_a_table(), 0.8, id="what hangs in from the edge"),
-        pytest.param(boxed(), 0.8, id="a box around the digit"),
-        pytest.param(held_by_a_thumb(), 0.8, id="a thumb"),
-    ],
-)
+PICTURES = {
+    "faint pencil": (written(0.9, ink=0.88), 0.8),
+    "a stroke that fades": (fading(), 0.8),
+    "soft shadow": (written(np.linspace(0.5, 0.95, SIDE), ink=0.8), 0.6),
+    "shadow with an edge": (written(np.where(np.arange(SIDE) < SIDE // 2, 0.45, 0.9)), 0.6),
+    "grain": (written(np.clip(0.8 + grain(0.03, 0), 0, 1)), 0.8),
+    **{f"ruled, {slope}": (written(0.9 * ruled(slope)), 0.7) for slope in (0, 0.04, -0.06)},
+    "squared": (written(0.9 * ruled() * ruled().T), 0.65),
+    "dust": (dusty(), 0.8),
+    "what hangs in from the edge": (beside_a_table(), 0.8),
+    "a box around the digit": (boxed(), 0.8),
+    "a thumb": (held_by_a_thumb(), 0.8),
+}
+
+
+@pytest.mark.parametrize(("pixels", "least"), PICTURES.values(), ids=PICTURES)
 def test_the_digit_is_found(pixels: np.ndarray | Image.Image, least: float) -> None:
     assert agreement(segmented(pixels)) > least
 
 
-@pytest.mark.parametrize("brightness", [1.0, 0.6, 0.3])
-def test_on_plain_paper(brightness: float) -> None:
-    found = segmented(written(brightness))
-    assert (found.ink, found.background) == ("dark", "plain")
-    assert agreement(found) > 0.85
+@pytest.mark.parametrize(
+    ("pixels", "ink", "background", "least"),
+    [
+        *((written(brightness), "dark", "plain", 0.85) for brightness in (1.0, 0.6, 0.3)),
+        (255 - written(), "light", "plain", 0.85),
+        (written(in_shade()), "dark", "uneven", 0.75),
+    ],
+)
+def test_what_it_says_of_ink_and_paper(
+    pixels: np.ndarray, ink: str, background: str, least: float
+) -> None:
+    found = segmented(pixels)
+    assert (found.ink, found.background) == (ink, background)
+    assert agreement(found) > least
 
 
-def test_light_on_dark() -> None:
-    found = segmented(255 - written())
-    assert found.ink == "light"
-    assert agreement(found) > 0.85
-
-
-def test_in_shade() -> None:
-    found = segmented(written(in_shade()))
-    assert (found.ink, found.background) == ("dark", "uneven")
-    assert agreement(found) > 0.75
+def test_a_hair_and_blurred_ink_in_shade_are_found() -> None:
+    assert agreement(segmented(written(1.0, pen=1)), pen=1) > 0.9
     blurred = Image.fromarray(written(in_shade(), ink=0.6)).resize((80, 80))
     segmented(blurred.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
-def test_a_hair() -> None:
-    assert agreement(segmented(written(1.0, pen=1)), pen=1) > 0.9
-
-
-@pytest.mark.parametrize("ink", ["dark", "light"])
-def test_bold_ink_on_more_than_half_of_the_picture(ink: str) -> None:
+def test_bold_ink_on_more_than_half_of_the_picture() -> None:
     pixels = np.full((28, 28), 240, np.uint8)
     pixels[3:25, 4:24] = 10
     pixels[8:11, 11:17] = pixels[17:20, 11:17] = 240
-    found = segmented(pixels if ink == "dark" else 255 - pixels)
-    assert found.ink == ink
-    assert found.mask.sum() == (pixels == 10).sum()
+    for found, ink in ((segmented(pixels), "dark"), (segmented(255 - pixels), "light")):
+        assert (found.ink, found.mask.sum()) == (ink, (pixels == 10).sum())
 
 
 def test_ink_of_a_colour_as_bright_as_the_paper() -> None:
@@ -170,23 +161,19 @@ def test_the_amount_of_ink_is_cropped_to_the_digit_and_a_pixel_around_it() -> No
     assert (amount.max(), amount.dtype) == (255, np.uint8)
 
 
-@pytest.mark.parametrize("spread", [0.005, 0.02])
-def test_grain_in_shade_is_not_ink(spread: float) -> None:
-    blank = np.rint(255 * np.clip(in_shade() + grain(spread, 1), 0, 1)).astype(np.uint8)
-    assert segment(blank) is None
-
-
-def test_nothing_below_the_minimum_contrast_is_ink() -> None:
+def test_grain_in_shade_and_what_is_below_the_minimum_contrast_are_not_ink() -> None:
+    for spread in (0.005, 0.02):
+        blank = np.rint(255 * np.clip(in_shade() + grain(spread, 1), 0, 1)).astype(np.uint8)
+        assert segment(blank) is None
     assert segment(written(ink=1 - 0.8 * MIN_CONTRAST)) is None
 
 
-@pytest.mark.parametrize("dark", [True, False])
-def test_the_background_is_without_ink(dark: bool) -> None:
-    paper, pixels = 255 * in_shade(), written(in_shade()).astype(np.float32)
-    if not dark:
-        paper, pixels = 255 - paper, 255 - pixels
-    difference = np.abs(estimate_background(pixels, dark=dark) - paper)
-    assert difference[8:-8, 8:-8].max() < 30
+def test_the_background_is_without_ink() -> None:
+    shaded = written(in_shade()).astype(np.float32)
+    on_light = estimate_background(shaded, dark=True)
+    on_dark = 255 - estimate_background(255 - shaded, dark=False)
+    for background in (on_light, on_dark):
+        assert np.abs(background - 255 * in_shade())[8:-8, 8:-8].max() < 30
 
 
 def test_a_part_of_the_digit_stays() -> None:
