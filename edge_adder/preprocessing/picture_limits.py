@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from edge_adder.preprocessing.tiff_limits import MAX_COMPRESSED_BYTES, check_tiff, too_many
 
 MAX_SCANS = 64
 """Maximum scans of a JPEG: encoders write about 10; a scan without data takes 30 ms of a picture of
@@ -41,18 +42,6 @@ MAX_GIF_BLOCKS = 2_000_000
 
 MAX_RLE_BYTES = 10_000_000
 """Maximum size, and pixels, of a run-length encoded BMP: Pillow decodes it in Python."""
-
-MAX_TIFF_ENTRIES = 1000
-"""Maximum entries of a TIFF directory."""
-
-MAX_TIFF_VALUES = 300_000
-"""Maximum values of a TIFF directory's entries that are no bytes, such as the strips' offsets."""
-
-MAX_TIFF_RATIONALS = 1000
-"""Maximum rational numbers of a TIFF directory, each of which Pillow makes an object of."""
-
-MAX_TIFF_PIECES = 100_000
-"""Maximum strips or tiles of a TIFF: a picture of 50 megapixels has about 20,000 of 8 KiB."""
 
 SMALL_BYTES = 2**16
 """Size up to which a PNG, a GIF or a BMP takes no more than a second, whatever it holds."""
@@ -111,23 +100,19 @@ def name_format(data: bytes) -> str | None:
     return "SVG" if b"<svg" in data[:1024].lower() else None
 
 
-def _too_many(what: str, limit: int) -> str:
-    return f"has more than {limit:,} {what}: save it anew, as a plain JPEG or PNG"
-
-
 def _check_jpeg(data: bytes) -> str | None:
     """Walk the segments up to the first scan, and count all scans if there are several."""
     exif = components = pixels = 0
     is_progressive = False
     for number, (marker, at) in enumerate(_jpeg_segments(data), start=1):
         if marker is None:
-            return _too_many("bytes between its segments", MAX_JUNK_BYTES)
+            return too_many("bytes between its segments", MAX_JUNK_BYTES)
         if number > MAX_SEGMENTS:
-            return _too_many("segments", MAX_SEGMENTS)
+            return too_many("segments", MAX_SEGMENTS)
         if marker == _APP1 and data.startswith(b"Exif\0\0", at + 2):
             exif += 1
             if exif > MAX_EXIF_SEGMENTS:
-                return _too_many("Exif segments", MAX_EXIF_SEGMENTS)
+                return too_many("Exif segments", MAX_EXIF_SEGMENTS)
         elif marker in _FRAME_HEADERS:
             height, width, components = struct.unpack_from(">HHB", data, at + 3)
             pixels = max(pixels, width * height)
@@ -166,14 +151,14 @@ def _check_scans(data: bytes, at: int, pixels: int) -> str | None:
         if marker == _START_OF_SCAN:
             scans += 1
             if scans > MAX_SCANS:
-                return _too_many("scans", MAX_SCANS)
+                return too_many("scans", MAX_SCANS)
         elif marker == _END_OF_IMAGE:
             at = found.start()
             break
     else:
         at = len(data)
-    limit = 2**20 + 3 * pixels
-    return _too_many("bytes for its pixels", limit) if at - first > limit else None
+    limit = min(2**20 + 3 * pixels, MAX_COMPRESSED_BYTES)
+    return too_many("bytes for its pixels", limit) if at - first > limit else None
 
 
 def _check_png(data: bytes) -> str | None:
@@ -181,23 +166,24 @@ def _check_png(data: bytes) -> str | None:
     if len(data) <= SMALL_BYTES:
         return None
     width, height = struct.unpack_from(">II", data, 16)
-    limit = 2**20 + 9 * width * height  # up to 8 bytes a pixel, and a byte for each row
+    # Up to 8 bytes a pixel, and a byte for each row.
+    limit = min(2**20 + 9 * width * height, MAX_COMPRESSED_BYTES)
     chunks = metadata = pixel_bytes = 0
     at = 8
     while at + 8 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
         chunks += 1
         if chunks > MAX_PNG_CHUNKS:
-            return _too_many("chunks", MAX_PNG_CHUNKS)
+            return too_many("chunks", MAX_PNG_CHUNKS)
         kind = data[at + 4 : at + 8]
         if kind == b"IDAT":
             pixel_bytes += length
         elif kind not in _CHUNKS_WITH_PIXELS:
             metadata += 1
             if metadata > MAX_PNG_METADATA:
-                return _too_many("chunks of metadata", MAX_PNG_METADATA)
+                return too_many("chunks of metadata", MAX_PNG_METADATA)
         at += 12 + length
-    return _too_many("bytes for its pixels", limit) if pixel_bytes > limit else None
+    return too_many("bytes for its pixels", limit) if pixel_bytes > limit else None
 
 
 def _check_gif(data: bytes) -> str | None:
@@ -206,7 +192,7 @@ def _check_gif(data: bytes) -> str | None:
         return None
     for number, _ in enumerate(_gif_blocks(data)):
         if number >= MAX_GIF_BLOCKS:
-            return _too_many("blocks", MAX_GIF_BLOCKS)
+            return too_many("blocks", MAX_GIF_BLOCKS)
     return None
 
 
@@ -245,7 +231,7 @@ def _check_bmp(data: bytes) -> str | None:
     if int.from_bytes(data[30:34], "little") not in (1, 2):
         return None
     if max(len(data), abs(width * height)) > MAX_RLE_BYTES:
-        return _too_many("bytes or pixels with run-length encoding", MAX_RLE_BYTES)
+        return too_many("bytes or pixels with run-length encoding", MAX_RLE_BYTES)
     return None
 
 
@@ -253,116 +239,7 @@ def _check_webp(data: bytes) -> str | None:
     """Limit the size of a WebP: its decoder keeps a record of every chunk of 8 bytes."""
     width, height = webp_size(data) or (0, 0)
     limit = 2**25 + 4 * width * height
-    return _too_many("bytes for its pixels", limit) if len(data) > limit else None
-
-
-class _Entry(NamedTuple):
-    """An entry of a TIFF directory.
-
-    Attributes:
-        tag: What it states.
-        kind: Type of its values.
-        size: Number of its values.
-        at: Where its values stand in the file.
-    """
-
-    tag: int
-    kind: int
-    size: int
-    at: int
-
-
-_VALUE_FORMATS = {1: "B", 3: "H", 4: "I", 16: "Q"}
-_VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_BYTE_TYPES, _RATIONAL_TYPES = (1, 2, 6, 7), (5, 10)
-_WIDTH, _HEIGHT, _STRIP_HEIGHT, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 278, 322, 323
-_STRIP_BYTES, _TILE_BYTES, _SAMPLES, _PLANES = 279, 325, 277, 284
-_DIRECTORIES = (34665, 34853, 40965)
-"""Tags of the further directories that Pillow reads: Exif, GPS, interoperability."""
-
-
-class _Tiff:
-    """A TIFF file's structure (TIFF 6.0, section 2; BigTIFF: libtiff's documentation)."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.order = "<" if data[:2] == b"II" else ">"
-        self.is_big = self.unpack("H", 2) == 43
-        self.first = self.unpack("Q", 8) if self.is_big else self.unpack("I", 4)
-
-    def unpack(self, kind: str, at: int) -> int:
-        """Return the integer at a place."""
-        return int(struct.unpack_from(self.order + kind, self.data, at)[0])
-
-    def entries(self, at: int) -> Iterator[_Entry]:
-        """Yield the entries of the directory at a place, one more than there may be at most."""
-        wide, word = ("Q", 8) if self.is_big else ("I", 4)
-        count = self.unpack("Q" if self.is_big else "H", at)
-        at += 8 if self.is_big else 2
-        for _ in range(min(count, MAX_TIFF_ENTRIES + 1)):
-            tag, kind = self.unpack("H", at), self.unpack("H", at + 2)
-            values = self.unpack(wide, at + 4)
-            place = at + 4 + word
-            if values * _VALUE_BYTES.get(kind, 8) > word:
-                place = self.unpack(wide, place)
-            yield _Entry(tag, kind, values, place)
-            at += 4 + 2 * word
-
-    def values(self, entry: _Entry) -> tuple[int, ...]:
-        """Return an entry's integers; nothing of other types."""
-        kind = _VALUE_FORMATS.get(entry.kind)
-        if kind is None:
-            return ()
-        return struct.unpack_from(f"{self.order}{entry.size}{kind}", self.data, entry.at)
-
-
-def _check_tiff(data: bytes) -> str | None:
-    """Check the first directory and those in it, the strips or tiles, and their bytes."""
-    tiff = _Tiff(data)
-    found: dict[int, _Entry] = {}
-    for at in _directories(tiff):
-        entries = list(tiff.entries(at))
-        found = found or {entry.tag: entry for entry in reversed(entries)}  # the first of a tag
-        if len(entries) > MAX_TIFF_ENTRIES:
-            return _too_many("entries in a directory", MAX_TIFF_ENTRIES)
-        rationals = sum(entry.size for entry in entries if entry.kind in _RATIONAL_TYPES)
-        if rationals > MAX_TIFF_RATIONALS:
-            return _too_many("rational numbers in a directory", MAX_TIFF_RATIONALS)
-        if sum(entry.size for entry in entries if entry.kind not in _BYTE_TYPES) > MAX_TIFF_VALUES:
-            return _too_many("values in a directory", MAX_TIFF_VALUES)
-    return _check_tiff_pieces(tiff, found)
-
-
-def _directories(tiff: _Tiff) -> Iterator[int]:
-    """Yield the places of the first directory and of those that its entries name."""
-    yield tiff.first
-    for entry in tiff.entries(tiff.first):
-        if entry.tag in _DIRECTORIES:
-            yield from tiff.values(entry._replace(size=min(entry.size, 1)))
-
-
-def _check_tiff_pieces(tiff: _Tiff, found: dict[int, _Entry]) -> str | None:
-    """Check number, size and bytes of the strips or tiles."""
-
-    def first(tag: int, default: int) -> int:
-        entry = found.get(tag)
-        values = tiff.values(entry._replace(size=1)) if entry else ()
-        return values[0] if values and values[0] else default
-
-    width, height = first(_WIDTH, 1), first(_HEIGHT, 1)
-    across, down = first(_TILE_WIDTH, width), first(_TILE_HEIGHT, first(_STRIP_HEIGHT, height))
-    planes = first(_SAMPLES, 1) if first(_PLANES, 1) == 2 else 1
-    pieces = -(-width // across) * -(-height // down) * planes
-    if pieces > MAX_TIFF_PIECES:
-        return _too_many("strips or tiles", MAX_TIFF_PIECES)
-    if across * min(down, height if _TILE_HEIGHT not in found else down) > max(
-        width * height, 2**24
-    ):
-        return _too_many("pixels in a tile", 2**24)
-    sizes = found.get(_TILE_BYTES) or found.get(_STRIP_BYTES)
-    if sizes and sum(tiff.values(sizes)) > len(tiff.data) + 2**16:
-        return "states more bytes than the file has: save it anew, as a JPEG or PNG"
-    return None
+    return too_many("bytes for its pixels", limit) if len(data) > limit else None
 
 
 _CHECKS = {
@@ -371,6 +248,6 @@ _CHECKS = {
     b"GI": _check_gif,
     b"BM": _check_bmp,
     b"RI": _check_webp,
-    b"II": _check_tiff,
-    b"MM": _check_tiff,
+    b"II": check_tiff,
+    b"MM": check_tiff,
 }

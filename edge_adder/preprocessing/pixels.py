@@ -22,6 +22,9 @@ _FULL_SCALES = (1.0, *(float(2**bits - 1) for bits in (8, 10, 12, 14, 16)))
 _OVERSHOOT = 1.5
 """How far above full brightness a float image may be, as a factor: filters leave such values."""
 
+_BAND_PIXELS = 1_000_000
+"""Pixels that are shrunk together: a large picture needs no second copy then."""
+
 _COLOUR_NOISE = 12
 """Maximum difference between the channels of a grey JPEG, of 255."""
 
@@ -38,13 +41,13 @@ def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
     """
     has_alpha = "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBA", "RGBa")
     if image.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel, single channel
-        return shrink(scale_to_uint8(np.asarray(image)))
+        return shrink(_wide_to_uint8(image))
     mode = "RGBA" if has_alpha else "L" if image.mode in ("1", "L") else "RGB"
-    if image.mode != mode:  # converting to the same mode would copy
-        image = image.convert(mode)
     factor = _factor(image.height, image.width)
     if factor > 1:
-        image = image.reduce(factor)
+        image = _shrink_image(image, mode, factor)
+    elif image.mode != mode:  # converting to the same mode would copy
+        image = image.convert(mode)
     if mode == "L":  # numpy's own way to a PIL image takes a microsecond more
         return np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width)
     pixels = np.asarray(image)
@@ -68,13 +71,46 @@ def shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels if factor == 1 else np.asarray(Image.fromarray(pixels).reduce(factor))
 
 
-def scale_to_uint8(values: NDArray[Any]) -> NDArray[np.uint8]:
+def _shrink_image(image: Image.Image, mode: str, factor: int) -> Image.Image:
+    """Return an image in another mode, averaged in square blocks.
+
+    In bands, so that neither the conversion nor Pillow's premultiplied colours copy the whole.
+    """
+    width, height = image.size
+    if width * height <= _BAND_PIXELS:
+        return (image if image.mode == mode else image.convert(mode)).reduce(factor)
+    shrunk = Image.new(mode, (-(-width // factor), -(-height // factor)))
+    rows = factor * max(1, _BAND_PIXELS // (width * factor))
+    for top in range(0, height, rows):
+        band = image.crop((0, top, width, min(top + rows, height)))
+        shrunk.paste(band.convert(mode).reduce(factor), (0, top // factor))
+    return shrunk
+
+
+def _wide_to_uint8(image: Image.Image) -> NDArray[np.uint8]:
+    """Return an image of 16 or 32 bits a pixel as `scale_to_uint8` does, without a copy of it."""
+    width, height = image.size
+    rows = max(1, _BAND_PIXELS // width)
+    tops = range(0, height, rows)
+
+    def band(top: int) -> NDArray[Any]:
+        return np.asarray(image.crop((0, top, width, min(top + rows, height))))
+
+    highest = max(_highest(band(top)) for top in tops)
+    narrow = np.empty((height, width), np.uint8)
+    for top in tops:
+        narrow[top : top + rows] = scale_to_uint8(band(top), highest)
+    return narrow
+
+
+def scale_to_uint8(values: NDArray[Any], highest: float | None = None) -> NDArray[np.uint8]:
     """Scale 16-bit, 32-bit or float brightness to 8 bits, by the lowest bit depth that holds it.
 
     Args:
         values: (height, width) or (height, width, channels).
+        highest: The highest brightness of the picture; that of the values if None.
     """
-    highest = float(np.nanmax(values, initial=0, where=np.isfinite(values)))
+    highest = _highest(values) if highest is None else highest
     overshoot = _OVERSHOOT if values.dtype.kind == "f" else 1.0
     full = next((full for full in _FULL_SCALES if highest <= full * overshoot), highest)
     narrow = np.empty(values.shape, np.uint8)
@@ -82,6 +118,11 @@ def scale_to_uint8(values: NDArray[Any]) -> NDArray[np.uint8]:
         scaled = np.nan_to_num(wide.astype(np.float64)) * (255 / full)
         narrow[row] = np.clip(np.rint(scaled), 0, 255)
     return narrow
+
+
+def _highest(values: NDArray[Any]) -> float:
+    """Return the highest value that is finite, at least 0."""
+    return float(np.nanmax(values, initial=0, where=np.isfinite(values)))
 
 
 def _factor(height: int, width: int) -> int:

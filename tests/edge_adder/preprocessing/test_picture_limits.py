@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from edge_adder import EdgeAdder, FileAccessError, ImageError, InputError, Prediction, prepare_image
+from edge_adder.limits import BYTES_PER_PIXEL, WEBP_BYTES_PER_PIXEL
 from edge_adder.preprocessing import decode
 from edge_adder.preprocessing.picture_limits import find_excess
 
@@ -138,6 +139,12 @@ class TestPng:
         with pytest.raises(ImageError, match="has more than 1,000 chunks of metadata"):
             prepare_image(insert(data, 33, profile * 1001))
 
+    def test_compressed_bytes(self, drawing: Image.Image, encode: Encode) -> None:
+        data = bytearray(encode(drawing.resize((100, 100)), "PNG"))
+        data[16:24] = struct.pack(">II", 7000, 7000)
+        chunk = png_chunk(b"IDAT", bytes(60_000_001))
+        assert "more than 60,000,000 bytes" in str(find_excess(insert(bytes(data), 33, chunk)))
+
     def test_bytes_for_the_pixels(self, drawing: Image.Image, encode: Encode) -> None:
         data = encode(drawing.resize((100, 100)), "PNG")
         pixels = png_chunk(b"IDAT", bytes(2 * 2**20))
@@ -213,6 +220,17 @@ class TestTiff:
             ),
             ([(322, 4, 1, b"\0\0\1\0"), (323, 4, 1, b"\0\0\1\0")], "16,777,216 pixels in a tile"),
             ([(279, 4, 2, struct.pack("<II", 784, 2**20))], "more bytes than the file has"),
+            ([(259, 3, 1, struct.pack("<H", 34925))], "is compressed in a rare way"),
+            (
+                [
+                    (256, 4, 1, struct.pack("<I", 3000)),
+                    (257, 4, 1, struct.pack("<I", 3000)),
+                    (258, 3, 4, struct.pack("<HHHH", 16, 16, 16, 16)),
+                    (259, 3, 1, struct.pack("<H", 8)),
+                    (277, 3, 1, struct.pack("<H", 4)),
+                ],
+                "64 bits a pixel in one strip",
+            ),
         ],
     )
     def test_limits(self, tags: list[TiffTag], message: str) -> None:
@@ -274,6 +292,35 @@ class TestMemory:
         assert isinstance(failed, FileAccessError)
         assert isinstance(last, Prediction)
         assert first.digit == last.digit
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's peak can be reset on Linux")
+    def test_bytes_for_each_pixel(self, tmp_path: Path) -> None:
+        black = Image.new("LA", (3000, 3000))
+        black.save(tmp_path / "alpha.png")
+        black.convert("RGB").save(tmp_path / "transparent.png", transparency=(1, 2, 3))
+        black.convert("CMYK").save(tmp_path / "progressive.jpg", progressive=True)
+        black.convert("F").save(tmp_path / "floats.tif")
+        black.save(tmp_path / "alpha.webp", lossless=True)
+        code = (
+            "import edge_adder, sys\n"
+            "from pathlib import Path\n"
+            "def status(key): return int(Path('/proc/self/status').read_text()"
+            ".partition(key + ':')[2].split()[0]) * 1024\n"
+            "for name in sorted(Path().iterdir()) * 2:\n"
+            "    Path('/proc/self/clear_refs').write_text('5')\n"
+            "    before = status('VmRSS')\n"
+            "    try: edge_adder.prepare_image(name)\n"
+            "    except edge_adder.ImageError: pass\n"
+            "    print(name, (status('VmHWM') - before) // 9_000_000)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
+        found = [line.split() for line in done.stdout.splitlines()]
+        taken = {name: int(bytes_) for name, bytes_ in found[len(found) // 2 :]}  # all is imported
+        assert taken.pop("alpha.webp") <= WEBP_BYTES_PER_PIXEL
+        assert len(taken) == 4
+        assert max(taken.values()) <= BYTES_PER_PIXEL, taken
 
     @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is kept by Linux")
     def test_under_a_limit_of_the_address_space(
