@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_adder.environment import cores_by_affinity, cpu_quota, fingerprint, thread_count
 from edge_adder.errors import EdgeAdderError, ExitCode, ModelError, ProviderError, one_line
+from edge_adder.model_file import read_bundled
 from edge_adder.providers import (
     CPU_WHEEL,
     CUDA_WHEEL,
@@ -255,9 +256,9 @@ def _check_hash() -> Check:
 
     stored = BUNDLED_MODEL.with_name(BUNDLED_MODEL.name + ".sha256")
     try:
-        expected = stored.read_text().split()[0]
-        found = hashlib.sha256(BUNDLED_MODEL.read_bytes()).hexdigest()
-    except (OSError, IndexError) as error:
+        expected = read_bundled(stored).decode().split()[0]
+        found = hashlib.sha256(read_bundled(BUNDLED_MODEL)).hexdigest()
+    except (EdgeAdderError, UnicodeDecodeError, IndexError) as error:
         text = f"cannot be compared: {one_line(error)}"
         return Check("hash", good=False, text=text, exit_code=ExitCode.MODEL)
     same = found == expected

@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from edge_adder.contract import BATCH, CONTRACT, CONTRACT_KEY, PROVENANCE_KEY, differences
@@ -47,7 +48,7 @@ def read_model(
 
     Args:
         model: Path or content.
-        name: Another name than the path.
+        name: Another name than the path, or than ``bytes``.
         sha256: Expected SHA-256 of the content, in hexadecimal; None accepts any.
 
     Returns:
@@ -63,7 +64,7 @@ def read_model(
     ):
         raise InputError(f"sha256 must be 64 hexadecimal digits, got {sha256!r}")
     if isinstance(model, bytes):
-        name, data = "bytes", model
+        name, data = name or "bytes", model
     else:
         name = name or os.fspath(model)
         data = read_file(
@@ -85,6 +86,24 @@ def read_model(
         if found != sha256.lower():
             raise ModelError(f"{name} has SHA-256 {found}, expected {sha256.lower()}")
     return name, data
+
+
+def read_bundled(path: Path) -> bytes:
+    """Read a file of the package's folder ``models``, also where the package is in a zip archive.
+
+    Raises:
+        ModelError: The file does not exist.
+        FileAccessError: The file cannot be read.
+    """
+    if path.parent.is_dir():
+        hint = ": install edge-adder again"
+        return read_file(path, limit=MAX_MODEL_BYTES, hint=hint, error=ModelError)
+    from importlib import resources  # noqa: PLC0415  milliseconds that an installed package saves
+
+    try:
+        return resources.files("edge_adder").joinpath("models", path.name).read_bytes()
+    except OSError as cause:
+        raise ModelError(f"{path}: no such file: install edge-adder again") from cause
 
 
 def check_self_contained(name: str, data: bytes) -> None:

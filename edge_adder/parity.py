@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
 from edge_adder.errors import InputError, one_line
 from edge_adder.files import read_file
+from edge_adder.model_file import read_bundled
 from edge_adder.prediction import Outputs
 from edge_adder.predictor import BUNDLED_MODEL, EdgeAdder
 
@@ -147,7 +148,7 @@ def load_vectors(adder: EdgeAdder) -> dict[str, NDArray[Any]] | None:
 
 def bundled_vectors() -> dict[str, NDArray[Any]]:
     """Return the stored answers of the bundled model; its images serve for any model."""
-    return _parse_vectors(BUNDLED_MODEL.with_suffix(".parity.npz").read_bytes())[0]
+    return _parse_vectors(read_bundled(BUNDLED_MODEL.with_suffix(".parity.npz")))[0]
 
 
 def _parse_vectors(data: bytes) -> tuple[dict[str, NDArray[Any]], str]:

@@ -17,7 +17,12 @@ from edge_adder.contract import DIGIT, DIGITS, IMAGE, IMAGE_SIDE, NUMBER, SUM, S
 from edge_adder.environment import Threads, thread_count
 from edge_adder.errors import EdgeAdderError
 from edge_adder.limits import MAX_PIXELS
-from edge_adder.model_file import check_contract, check_self_contained, read_model
+from edge_adder.model_file import (
+    check_contract,
+    check_self_contained,
+    read_bundled,
+    read_model,
+)
 from edge_adder.prediction import Outputs, Prediction, make_prediction
 from edge_adder.preprocessing.decode import ImageSource
 from edge_adder.preprocessing.polarity import Ink
@@ -72,7 +77,7 @@ class EdgeAdder:
     ) -> None:
         thread_total = thread_count(threads)
         if model is None:
-            name, content = read_model(BUNDLED_MODEL, name="default", sha256=sha256)
+            name, content = read_model(read_bundled(BUNDLED_MODEL), name="default", sha256=sha256)
         else:
             name, content = read_model(model, sha256=sha256)
             check_self_contained(name, content)

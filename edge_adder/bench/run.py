@@ -6,7 +6,7 @@ What is measured:
   times them. All kinds of call get the same image, 28×28 with light ink; files are in memory.
 - Floor: the same call of a graph that returns its inputs, and what reading the clock adds.
 - Throughput: the median over several rounds of every batch size and number of threads.
-- Cold start: fresh processes, timed from before they exist; the median of several.
+- Cold start: fresh processes, timed from just before they are started; the median of several.
 - Parity: the largest difference from PyTorch's answers that are stored beside the model.
 """
 
@@ -41,6 +41,7 @@ from edge_adder.bench.timing import (
 )
 from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
 from edge_adder.environment import MAX_THREADS, allowed_cores, fingerprint
+from edge_adder.model_file import read_bundled
 from edge_adder.parity import bundled_vectors, check_parity, load_vectors
 from edge_adder.prediction import Outputs, make_prediction
 from edge_adder.predictor import EdgeAdder
@@ -173,7 +174,7 @@ def time_calls(
     feeds = {IMAGE.name: batch, NUMBER.name: numbers}
     raw = adder.session.run
     session = adder.provider, adder.threads
-    identity = open_session(IDENTITY_MODEL.read_bytes(), *session, spinning=adder.spinning).run
+    identity = open_session(read_bundled(IDENTITY_MODEL), *session, spinning=adder.spinning).run
     answer = Outputs(*raw(names, feeds))
     calls: dict[str, Callable[[], object]] = {
         "identity": lambda: identity(names, feeds),
