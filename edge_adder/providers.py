@@ -79,7 +79,7 @@ def candidates(
     if requested == "cuda" and not has_cuda:
         runtimes = installed_runtimes() if runtimes is None else runtimes
         why = conflict(runtimes) or f"this {_named(runtimes) or 'onnxruntime'} was built without it"
-        raise _cuda_error(why, install_command(CUDA_WHEEL, runtimes))
+        raise _cuda_error(why, _run(install_command(CUDA_WHEEL, runtimes)))
     if requested == "auto":
         return ("cuda", "cpu") if has_cuda else ("cpu",)
     return (requested,)
@@ -108,16 +108,16 @@ def cuda_failure(
     """
     overlap = conflict(runtimes)
     if overlap is not None:
-        return _cuda_error(overlap, install_command(CUDA_WHEEL, runtimes))
+        return _cuda_error(overlap, _run(install_command(CUDA_WHEEL, runtimes)))
     if load_error is not None and re.search(r"\b(libcuda\.so|nvcuda\.dll)", load_error):
         why = f"the NVIDIA driver is missing ({load_error})"
         return _cuda_error(why, f"install it, and {_CHECK_GPU}")
     if load_error is not None:
         upgrade = f"pip install --upgrade {_quoted(CUDA_WHEEL)}"
-        return _cuda_error(f"CUDA's libraries do not load ({load_error})", upgrade)
+        return _cuda_error(f"CUDA's libraries do not load ({load_error})", _run(upgrade))
     failure = re.search(r"CUDA failure \d+: [^;]*[^; ]", reason)  # the rest is onnxruntime's source
     if failure is not None:
-        return _cuda_error(failure[0], _CHECK_GPU)
+        return _cuda_error(f"onnxruntime reports {failure[0]}", _CHECK_GPU)
     return ProviderError(f"provider cuda cannot run {name}: {reason}; or use provider cpu")
 
 
@@ -133,7 +133,7 @@ def missing_runtime(error: Exception, runtimes: Mapping[str, str] | None = None)
     runtimes = installed_runtimes() if runtimes is None else runtimes
     wheel = CUDA_WHEEL if "onnxruntime-gpu" in runtimes else CPU_WHEEL
     found = conflict(runtimes) or _named(runtimes) or "no distribution of it is installed"
-    remedy = install_command(wheel, runtimes)
+    remedy = _run(install_command(wheel, runtimes))
     reason = one_line(error, limit=1000)
     return ProviderError(f"onnxruntime cannot be imported ({reason}; {found}): {remedy}")
 
@@ -156,7 +156,11 @@ def check_active(requested: str, active: Sequence[str]) -> None:
 
 
 def _cuda_error(why: str, remedy: str) -> ProviderError:
-    return ProviderError(f"provider cuda cannot run: {why}: {remedy}; or use provider cpu")
+    return ProviderError(f"provider cuda cannot run, since {why}: {remedy}, or use provider cpu")
+
+
+def _run(command: str) -> str:
+    return f"run `{command}`"
 
 
 def _named(runtimes: Mapping[str, str]) -> str:

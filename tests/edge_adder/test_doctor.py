@@ -146,7 +146,7 @@ class TestSomethingIsWrong:
         assert (done.returncode, done.stderr) == (4, "")
         last = done.stdout.splitlines()[-1]
         assert last.startswith("BAD onnxruntime  onnxruntime cannot be imported (module")
-        assert last.endswith(install_command(CUDA_WHEEL))
+        assert last.endswith(f"run `{install_command(CUDA_WHEEL)}`")
 
     def test_another_model_than_was_shipped(self, bundle: Path) -> None:
         stored = bundle.with_name("default.onnx.sha256")

@@ -27,6 +27,8 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 SWAP = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'onnxruntime-gpu[cuda,cudnn]'"
 """Installs the CUDA wheel in place of the CPU wheel, or of both."""
 
+RUN_SWAP = f"run `{SWAP}`"
+
 ONE = {"onnxruntime-gpu": "1.31.1"}
 BOTH = {"onnxruntime": "1.32.0", "onnxruntime-gpu": "1.31.1"}
 OVERLAP = "onnxruntime 1.32.0 and onnxruntime-gpu 1.31.1 are installed over each other"
@@ -43,11 +45,13 @@ NO_DEVICE = (
 )
 """What it raises if they load and find no GPU."""
 
+DEVICE_FAILURE = "CUDA failure 100: no CUDA-capable device is detected"
+
 NO_LIBRARY = "libcublasLt.so.13: cannot open shared object file: No such file or directory"
 NO_DRIVER = "libcuda.so.1: cannot open shared object file: No such file or directory"
 CHECK = "check that `nvidia-smi` lists a GPU and that CUDA_VISIBLE_DEVICES does not hide it"
 DRIVER = f"install it, and {CHECK}"
-UPGRADE = "pip install --upgrade 'onnxruntime-gpu[cuda,cudnn]'"
+UPGRADE = "run `pip install --upgrade 'onnxruntime-gpu[cuda,cudnn]'`"
 
 
 @pytest.mark.parametrize(
@@ -77,17 +81,23 @@ def test_only_auto_has_a_second_choice(
 def test_cuda_without_cuda_names_the_wheel_and_the_remedy(runtimes: dict, why: str) -> None:
     with pytest.raises(ProviderError) as caught:
         candidates("cuda", [CPU], runtimes)
-    assert str(caught.value) == f"provider cuda cannot run: {why}: {SWAP}; or use provider cpu"
+    message = f"provider cuda cannot run, since {why}: {RUN_SWAP}, or use provider cpu"
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
     ("reason", "load_error", "runtimes", "why"),
     [
-        (HIDDEN, NO_LIBRARY, ONE, f": CUDA's libraries do not load ({NO_LIBRARY}): {UPGRADE}"),
-        (HIDDEN, NO_DRIVER, ONE, f": the NVIDIA driver is missing ({NO_DRIVER}): {DRIVER}"),
-        (NO_DEVICE, None, ONE, f": CUDA failure 100: no CUDA-capable device is detected: {CHECK}"),
-        (HIDDEN, NO_LIBRARY, BOTH, f": {OVERLAP}: {SWAP}"),
-        (HIDDEN, None, ONE, f" my.onnx: {HIDDEN}"),
+        (
+            HIDDEN,
+            NO_LIBRARY,
+            ONE,
+            f", since CUDA's libraries do not load ({NO_LIBRARY}): {UPGRADE},",
+        ),
+        (HIDDEN, NO_DRIVER, ONE, f", since the NVIDIA driver is missing ({NO_DRIVER}): {DRIVER},"),
+        (NO_DEVICE, None, ONE, f", since onnxruntime reports {DEVICE_FAILURE}: {CHECK},"),
+        (HIDDEN, NO_LIBRARY, BOTH, f", since {OVERLAP}: {RUN_SWAP},"),
+        (HIDDEN, None, ONE, f" my.onnx: {HIDDEN};"),
     ],
     ids=["libraries", "driver", "device", "both wheels", "any other"],
 )
@@ -95,7 +105,7 @@ def test_a_failure_on_cuda_says_what_failed_and_what_fixes_it(
     reason: str, load_error: str | None, runtimes: dict, why: str
 ) -> None:
     error = cuda_failure("my.onnx", reason, load_error, runtimes)
-    assert str(error) == f"provider cuda cannot run{why}; or use provider cpu"
+    assert str(error) == f"provider cuda cannot run{why} or use provider cpu"
 
 
 def test_an_unknown_provider_lists_the_known_ones() -> None:
@@ -185,7 +195,7 @@ def test_what_fails_on_cuda_reaches_the_user(
 
     cuda_build(session)
     monkeypatch.setattr(session_module, "installed_runtimes", lambda: ONE)
-    with pytest.raises(ProviderError, match=r"cannot run: CUDA failure 35: too old: check that"):
+    with pytest.raises(ProviderError, match=r"reports CUDA failure 35: too old: check that"):
         EdgeAdder(provider="cuda")
 
 
@@ -208,7 +218,7 @@ def test_the_distributions_of_onnxruntime_are_found(
 def test_an_onnxruntime_that_cannot_be_imported(runtimes: dict, found: str, wheel: str) -> None:
     error = missing_runtime(ImportError("no\nsymbol"), runtimes)
     remedy = install_command(wheel, runtimes)
-    assert str(error) == f"onnxruntime cannot be imported (no symbol; {found}): {remedy}"
+    assert str(error) == f"onnxruntime cannot be imported (no symbol; {found}): run `{remedy}`"
 
 
 @pytest.mark.parametrize("package", ["", "raise ImportError('no symbol')"])
@@ -218,4 +228,4 @@ def test_it_exits_with_4(edge_adder_with: Callable, package: str) -> None:
     assert (done.returncode, done.stdout) == (4, ""), done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("edge-adder: error: onnxruntime cannot be imported (")
-    assert line.endswith(f"; onnxruntime-gpu 9.9): {install_command(CUDA_WHEEL)}")
+    assert line.endswith(f"; onnxruntime-gpu 9.9): run `{install_command(CUDA_WHEEL)}`")
