@@ -19,12 +19,16 @@ def load_tools(command: str, module: str, extra: str = "export") -> Any:
     Raises:
         InputError: It is missing or does not load; the message says what to install.
     """
-    remedy = f"run `pip install -e '.[{extra}]'` in a checkout of edge-adder"
+    remedy = f"run `pip install -e '.[{extra}]'` in a checkout"
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        name = error.name
-        raise InputError(f"{command} needs {name}, which is not installed: {remedy}") from error
+        raise InputError(
+            f"edge-adder {command} needs the development tools: {remedy} "
+            f"(module {error.name} not found)"
+        ) from error
     except (ImportError, OSError, RuntimeError) as error:  # PyTorch and its libraries do not match
         reason = one_line(error)
-        raise InputError(f"{command} cannot load its packages ({reason}): {remedy}") from error
+        raise InputError(
+            f"edge-adder {command} cannot load its packages ({reason}): {remedy}"
+        ) from error

@@ -34,7 +34,9 @@ DataDirOption = Annotated[
 ]
 OutOption = Annotated[
     Path,
-    typer.Option(metavar="DIR", help="Folder for pictures of the confusion and the wrong answers."),
+    typer.Option(
+        metavar="DIR", help="Folder for the confusion matrix and a sheet of the wrong answers."
+    ),
 ]
 
 
@@ -50,8 +52,8 @@ def evaluate(
 ) -> int:
     """Measure accuracy and calibration on labelled pictures.
 
-    The model answers each picture with all ten numbers. Exits with 6 if some pictures could not be
-    read; they count as wrong.
+    Each picture is combined with each of the ten numbers. Exits with 6 if some pictures could not
+    be read; they count as wrong.
     """
     if model is not None and network is not None:
         raise InputError("expected --model or --network, got both")
@@ -66,7 +68,7 @@ def evaluate(
     if network is not None:
         chosen = load_tools("evaluate --network", "export.commands").committed_onnx(network)
     adder = EdgeAdder(chosen, provider=provider, threads=threads, sha256=sha256)  # type: ignore[arg-type]
-    with progress_bar(len(pictures), "images") as progress:
+    with progress_bar(len(pictures), "pictures") as progress:
         result = evaluation.evaluate(adder, pictures, out=out, progress=progress)
     if as_json:
         print_json(result.to_dict())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,15 +34,18 @@ def info(
 
 def _print_facts(facts: dict[str, Any]) -> None:
     """Print a line for each fact; those of a part are indented."""
+    from edge_adder.evaluation.report import percent
+
     for name, value in facts.items():
         if name == "contract":
             _print_contract(value)
         elif isinstance(value, dict):
             print(f"{name}:")
             for inner, part in value.items():
-                print(f"  {inner}: {_compact(part)}")
+                shown = _compact(part, percent) if inner == "metrics" else _compact(part)
+                print(f"  {inner}: {shown}")
         else:
-            print(f"{name}: {value}")
+            print(f"{name}: {_compact(value)}")
 
 
 def _print_contract(contract: dict[str, Any]) -> None:
@@ -53,8 +57,10 @@ def _print_contract(contract: dict[str, Any]) -> None:
             print(f"    {spec['meaning']}")
 
 
-def _compact(value: object) -> str:
+def _compact(value: object, show_float: Callable[[float], str] = str) -> str:
     """Return a value as one line, without JSON's punctuation."""
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_compact(part)}" for name, part in value.items())
-    return str(value)
+        return ", ".join(f"{name} {_compact(part, show_float)}" for name, part in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return show_float(value) if isinstance(value, float) else str(value)

@@ -75,7 +75,8 @@ TestOption = Annotated[
     bool,
     typer.Option(
         "--test/--no-test",
-        help="Measure on the test images at the end; not while you choose between settings.",
+        help="Measure on the test images at the end. Use --no-test while you are still choosing "
+        "settings.",
     ),
 ]
 

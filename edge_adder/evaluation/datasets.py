@@ -217,7 +217,11 @@ def _load_table(table: Path) -> LabelledPictures:
     try:
         lines = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
         rows = [(row["file"] or "", row["label"]) for row in lines]
-    except (KeyError, ValueError, csv.Error) as error:
+    except KeyError as error:
+        raise InputError(
+            f"{table} has no column {error}: expected the columns file and label"
+        ) from error
+    except (ValueError, csv.Error) as error:
         raise InputError(
             f"{table} is not a table with columns file and label: {one_line(error)}"
         ) from error

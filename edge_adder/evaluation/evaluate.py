@@ -1,4 +1,4 @@
-"""Ask a model about labelled images, each with all ten numbers."""
+"""Run a model on labelled images, each with all ten numbers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def evaluate(
     out: Path | None = None,
     progress: Callable[[int], object] = lambda _: None,
 ) -> Evaluation:
-    """Ask a model about every image with all ten numbers.
+    """Run a model on every image with all ten numbers.
 
     Args:
         adder: The model.
@@ -53,7 +53,7 @@ def evaluate(
     images, unreadable = _prepare(pictures)
     progress(len(unreadable))
     readable = np.array([i for i in range(len(pictures)) if i not in unreadable], np.intp)
-    answers = _ask(adder, images, readable, progress)
+    answers = _run_all_numbers(adder, images, readable, progress)
     wrong = metrics.wrong_images(answers, pictures.labels, pictures.names)
     evaluation = _evaluation(adder, pictures, answers, wrong, unreadable)
     if out is not None:
@@ -77,18 +77,18 @@ def _prepare(pictures: LabelledPictures) -> tuple[NDArray[np.uint8], dict[int, s
     return images, unreadable
 
 
-def _ask(
+def _run_all_numbers(
     adder: EdgeAdder,
     images: NDArray[np.uint8],
     readable: NDArray[np.intp],
     progress: Callable[[int], object],
 ) -> Answers:
-    """Ask about the readable images, in batches, one number at a time.
+    """Run the model on the readable images, in batches, one number at a time.
 
     Args:
         adder: The model.
         images: uint8 (images, 28, 28).
-        readable: Indices of the images to ask about.
+        readable: Indices of the images that could be prepared.
         progress: As in `evaluate`.
     """
     digit, total = np.full((2, len(images), DIGITS), UNREADABLE, np.int64)
@@ -155,5 +155,5 @@ def _draw(evaluation: Evaluation, wrong: NDArray[np.uint8], out: Path) -> None:
     title = f"digit {digit}, sum {total} of {evaluation.pairs:,} pairs"
     write_atomically(out / CONFUSION_FILE, confusion_matrix(evaluation.confusion, title))
     captions = [f"{each.example} ({percent(each.probability, 0)})" for each in evaluation.wrong]
-    title = f"{len(wrong):,} of {evaluation.images:,} images answered wrongly, by confidence"
+    title = f"{len(wrong):,} of {evaluation.images:,} images answered wrongly, most confident first"
     write_atomically(out / WRONG_FILE, contact_sheet(wrong, captions, title))

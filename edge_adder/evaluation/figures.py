@@ -53,7 +53,7 @@ def confusion_matrix(matrix: Sequence[Sequence[int]], title: str) -> bytes:
             if count:
                 centre = (left + _CELL / 2 - 1, top + _CELL / 2 - 1)
                 shade = _GREY if true == answer else _BLACK
-                write_text(draw, centre, str(count), size=13, fill=shade)
+                write_text(draw, centre, f"{count:,}", size=13, fill=shade)
     return encode_png(np.asarray(picture))
 
 

@@ -24,7 +24,7 @@ def report(evaluation: Evaluation) -> str:
     network = "" if evaluation.network is None else f" ({evaluation.network})"
     lines = [
         f"{evaluation.model}{network} on {evaluation.data}: "
-        f"{evaluation.images:,} images x 10 numbers",
+        f"{_pictures(evaluation.images)} x 10 numbers",
         "",
         f"digit {percent(evaluation.digit):>9}   "
         f"calibration error {percent(evaluation.digit_calibration_error)}",
@@ -36,14 +36,25 @@ def report(evaluation: Evaluation) -> str:
         "",
         *_rate_lines(evaluation),
         "",
-        f"{len(evaluation.wrong):,} images were answered wrongly for at least one number",
+        _pictures(
+            len(evaluation.wrong),
+            "was answered wrongly for at least one number",
+            "were answered wrongly for at least one number",
+        ),
     ]
     if evaluation.unreadable:
         count = len(evaluation.unreadable)
-        lines.append(f"{count:,} images could not be read; they count as wrong")
+        one, many = "it counts as wrong", "they count as wrong"
+        lines.append(_pictures(count, f"could not be read; {one}", f"could not be read; {many}"))
     if evaluation.unlabelled:
-        lines.append(f"{evaluation.unlabelled:,} pictures have no label and were skipped")
+        one, many = "has no label and was skipped", "have no label and were skipped"
+        lines.append(_pictures(evaluation.unlabelled, one, many))
     return "\n".join(lines)
+
+
+def _pictures(count: int, one: str = "", many: str = "") -> str:
+    """Return a number of pictures, and what is said of one picture or of several."""
+    return (f"1 picture {one}" if count == 1 else f"{count:,} pictures {many}").rstrip()
 
 
 def _coverage_lines(coverage: list[Coverage]) -> Iterator[str]:

@@ -366,7 +366,9 @@ class TestFaults:
 
 
 class TestInfo:
-    def test_contract_provenance_size_and_operators(self, edge_adder: Run) -> None:
+    def test_contract_provenance_size_and_operators(
+        self, edge_adder: Run, adder: EdgeAdder
+    ) -> None:
         shown = edge_adder("info").stdout
         for line in (
             "model: default",
@@ -375,9 +377,12 @@ class TestInfo:
             "  input image: uint8 (batch, 1, 28, 28)",
             "  output sum: float32 (batch, 19)",
             "  network: edge",
+            "spinning: no",
         ):
             assert f"{line}\n" in shown
         assert "  operators: Cast 1, Conv 5, " in shown
+        test = adder.provenance["metrics"]["test"]
+        assert f", test digit {percent(test['digit'])}, sum {percent(test['sum'])}, " in shown
 
     def test_json_is_the_description(
         self, edge_adder: Run, adder: EdgeAdder, tmp_path: Path
@@ -438,8 +443,8 @@ class TestDevelopmentTools:
     ) -> None:
         monkeypatch.setitem(sys.modules, module, None)
         assert failure(edge_adder(*words.split()), 2) == (
-            f"{words.partition('=')[0]} needs {module}, which is not installed: "
-            f"run `pip install -e '.[{extra}]'` in a checkout of edge-adder"
+            f"edge-adder {words.partition('=')[0]} needs the development tools: "
+            f"run `pip install -e '.[{extra}]'` in a checkout (module {module} not found)"
         )
 
     def test_packages_that_do_not_load_are_one_line(
@@ -450,7 +455,9 @@ class TestDevelopmentTools:
         with pytest.raises(InputError) as refused:
             load_tools("train", "mismatched")
         message = str(refused.value)
-        assert message.startswith("train cannot load its packages (operator nms is missing): run ")
+        assert message.startswith(
+            "edge-adder train cannot load its packages (operator nms is missing): run "
+        )
 
 
 @pytest.mark.parametrize("terminal", [False, True])

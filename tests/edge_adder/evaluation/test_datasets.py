@@ -142,7 +142,7 @@ class TestPictures:
     @pytest.mark.parametrize(
         ("data", "message"),
         [
-            (b"name,label\nx.png,3\n", "not a table with columns file and label"),
+            (b"name,label\nx.png,3\n", "no column 'file': expected the columns file and label"),
             (b"file,label\n\xff.png,3\n", "not a table with columns file and label"),
             (b"file,label\nx.png,seven\n", "has label 'seven', expected files and labels 0"),
             (b"file,label\nx.png\n", "has label None, expected"),

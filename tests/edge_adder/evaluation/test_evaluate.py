@@ -117,6 +117,8 @@ class TestFigures:
     def test_they_are_reported_in_percent(self, found: Evaluation) -> None:
         text = re.sub(" +", " ", report(found))
         for line in (
+            " on fake: 3 pictures x 10 numbers\n",
+            "\n2 pictures were answered wrongly for at least one number",
             "\ndigit 66.67 % calibration error 23.33 %\n",
             "--min-probability 0 0.5 0.6 0.7 ",
             "of these correct 63.33 % 63.33 % - - ",
@@ -154,7 +156,7 @@ def test_what_cannot_be_read_counts_as_wrong(tmp_path: Path) -> None:
     assert np.sum(found.confusion) == 10
     assert found.coverage[0].answered == 0.5
     assert found.wrong == []
-    assert "1 images could not be read; they count as wrong" in report(found)
+    assert "\n1 picture could not be read; it counts as wrong" in report(found)
     found = evaluate(FakeAdder(), labelled({"blank": blank}, [8]), out=tmp_path / "out")
     assert (found.digit, found.sum, found.agreement, found.wrong) == (0, 0, 0, [])
     assert report(found)
@@ -207,9 +209,9 @@ class TestCommandLine:
         done = edge_adder("evaluate", "--data-dir", folder)
         assert done.returncode == 0
         source = folder / "t10k-images-idx3-ubyte"
-        assert done.stdout.startswith(f"default (edge) on {source}: 20 images")
+        assert done.stdout.startswith(f"default (edge) on {source}: 20 pictures x 10 numbers\n")
         assert "digit   95.00 %   calibration error " in done.stdout
-        assert "1 images were answered wrongly for at least one number" in done.stdout
+        assert "\n1 picture was answered wrongly for at least one number\n" in done.stdout
         assert done.stderr.splitlines() == [
             "edge-adder: written: evaluation/confusion.png",
             "edge-adder: written: evaluation/wrong.png",
@@ -232,7 +234,7 @@ class TestCommandLine:
         done = edge_adder("evaluate", "--data-dir", "mine")
         assert done.returncode == 6
         assert "digit   50.00 %" in done.stdout
-        assert "1 pictures have no label and were skipped" in done.stdout
+        assert "\n1 picture has no label and was skipped\n" in done.stdout
         assert done.stderr.startswith("edge-adder: error: 3.png: not an image in")
 
     @pytest.mark.parametrize(
