@@ -199,6 +199,8 @@ def make_folder(path: str | Path) -> None:
     """
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise FileAccessError(f"cannot make folder {path}: a file of that name exists") from error
     except OSError as error:
         raise FileAccessError(f"cannot make folder {path}: {error.strerror or error}") from error
 

@@ -134,6 +134,7 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
         (write_atomically, "no/file", "No such file or directory"),
         (write_atomically, "file/file", "Not a directory"),
         (lambda path, _: make_folder(path), "file/folder", "cannot make folder .*file/folder: "),
+        (lambda path, _: make_folder(path), "file", "file: a file of that name exists"),
     ],
 )
 def test_what_cannot_be_written_is_named(
