@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+THREAD_NAME = "edge-adder"
+"""What the names of the threads begin with."""
 
 
 def parallel_map(
@@ -61,6 +66,11 @@ def parallel_map(
             pool.shutdown(wait=False, cancel_futures=True)  # this may be the garbage collector
 
 
+def working_threads() -> int:
+    """Return how many threads do such work, the caller's among them."""
+    return 1 + sum(each.name.startswith(THREAD_NAME) for each in threading.enumerate())
+
+
 def _until_failure(items: Iterable[Item], failures: list[Exception]) -> Iterator[Item]:
     """Yield all items; an exception of theirs ends it and is kept instead of raised."""
     try:
@@ -72,7 +82,7 @@ def _until_failure(items: Iterable[Item], failures: list[Exception]) -> Iterator
 def _new_pool(threads: int) -> ThreadPoolExecutor:
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  only for heavy work
 
-    return ThreadPoolExecutor(threads, thread_name_prefix="edge-adder")
+    return ThreadPoolExecutor(threads, thread_name_prefix=THREAD_NAME)
 
 
 def _call(function: Callable[[Item], Result], item: Item) -> Future[Result]:

@@ -18,6 +18,7 @@ from edge_adder.environment import memory_at_hand
 from edge_adder.errors import EdgeAdderError, FileAccessError, ImageError, InputError, one_line
 from edge_adder.files import read_file
 from edge_adder.limits import BYTES_PER_PIXEL, MAX_PIXELS, MOST_PIXELS, WEBP_BYTES_PER_PIXEL
+from edge_adder.parallel import working_threads
 from edge_adder.preprocessing.arrays import SupportsArray, array_to_pixels
 from edge_adder.preprocessing.picture_limits import (
     MAX_EXIF_BYTES,
@@ -268,10 +269,13 @@ def _check_webp_size(width: int, height: int, name: str, max_pixels: int) -> Non
 
 
 def _check_memory(needed: int, name: str) -> None:
-    """Refuse a picture that takes more memory than this process can get, in bytes."""
+    """Refuse a picture that takes more memory, in bytes, than each thread's share."""
     free = memory_at_hand()
-    if free is not None and needed > free:
-        raise _out_of_memory(name, f": it takes {needed // 10**6} MB, {free // 10**6} are free")
+    if free is None or needed <= free // (workers := working_threads()):
+        return
+    share = f" for each of {workers} workers" if workers > 1 else ""
+    figures = f"it takes {needed // 10**6} MB, {free // workers // 10**6} are free{share}"
+    raise _out_of_memory(name, f": {figures}")
 
 
 def _out_of_memory(name: str, figures: str = "") -> FileAccessError:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import struct
 import subprocess
 import sys
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from PIL import Image
 
 from edge_adder import EdgeAdder, FileAccessError, ImageError, InputError, Prediction, prepare_image
 from edge_adder.limits import BYTES_PER_PIXEL, WEBP_BYTES_PER_PIXEL
+from edge_adder.parallel import THREAD_NAME
 from edge_adder.preprocessing import decode
 from edge_adder.preprocessing.picture_limits import find_excess
 
@@ -259,6 +262,22 @@ class TestMemory:
                 prepare_image(path)
         with pytest.raises(ImageError, match="no ink found"):  # decoded at a fraction of its size
             prepare_image(encode(Image.new("L", (5000, 4000)), "JPEG"))
+
+    def test_memory_is_shared_by_the_workers(
+        self, monkeypatch: pytest.MonkeyPatch, encode: Encode
+    ) -> None:
+        data = encode(Image.new("L", (2000, 2000)), "PNG")
+        monkeypatch.setattr(decode, "memory_at_hand", lambda: 90_000_000)
+        for workers, message in ((2, "no ink found"), (3, "30 are free for each of 3 workers")):
+            with contextlib.ExitStack() as stack:
+                for _ in range(workers - 1):
+                    done = threading.Event()
+                    thread = threading.Thread(target=done.wait, name=f"{THREAD_NAME}_0")
+                    thread.start()
+                    stack.callback(thread.join)
+                    stack.callback(done.set)
+                with pytest.raises((ImageError, FileAccessError), match=message):
+                    prepare_image(data)
 
     @pytest.mark.parametrize("step", ["Image.open", "to_pixels", "read_file", "_upright"])
     def test_memory_errors(
