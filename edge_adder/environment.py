@@ -141,15 +141,47 @@ def peak_memory_bytes() -> int | None:
     The kernel's own count comes first: `getrusage` of a new process begins with the peak of the
     process that started it.
     """
+    if sys.platform == "win32":
+        return _peak_working_set()
     peak_bytes = _kib(_read_text(Path("/proc/self/status")), "VmHWM")
     if peak_bytes is not None:
         return peak_bytes
-    try:
-        import resource  # noqa: PLC0415  not on Windows
-    except ImportError:
-        return None
+    import resource  # noqa: PLC0415  not on Windows
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+
+
+def _peak_working_set() -> int | None:
+    """Return the largest resident size of this process as Windows counts it (psapi.h)."""
+    import ctypes  # noqa: PLC0415  only on Windows
+
+    size, number = ctypes.c_size_t, ctypes.c_uint32
+
+    class Counters(ctypes.Structure):
+        """PROCESS_MEMORY_COUNTERS."""
+
+        _fields_ = (
+            ("cb", number),
+            ("PageFaultCount", number),
+            ("PeakWorkingSetSize", size),
+            ("WorkingSetSize", size),
+            ("QuotaPeakPagedPoolUsage", size),
+            ("QuotaPagedPoolUsage", size),
+            ("QuotaPeakNonPagedPoolUsage", size),
+            ("QuotaNonPagedPoolUsage", size),
+            ("PagefileUsage", size),
+            ("PeakPagefileUsage", size),
+        )
+
+    counters = Counters(cb=ctypes.sizeof(Counters))
+    kernel32 = ctypes.windll.kernel32  # type: ignore[attr-defined]
+    kernel32.GetCurrentProcess.restype = ctypes.c_void_p  # a handle, as wide as a pointer
+    kernel32.K32GetProcessMemoryInfo.argtypes = ctypes.c_void_p, ctypes.c_void_p, number
+    succeeded = kernel32.K32GetProcessMemoryInfo(
+        kernel32.GetCurrentProcess(), ctypes.byref(counters), counters.cb
+    )
+    return int(counters.PeakWorkingSetSize) if succeeded else None
 
 
 def _control_groups(root: Path, controller: str, mounts: tuple[str, ...]) -> Iterator[Path]:

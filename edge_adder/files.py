@@ -59,9 +59,9 @@ def read_file(
                 size += len(piece)
     except FileNotFoundError as cause:
         raise error(f"{name}: no such file{hint}") from cause
-    except IsADirectoryError as cause:
-        raise error(f"{name}: is a folder, expected {what}") from cause
     except OSError as cause:
+        if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for some names
+            raise error(f"{name}: is a folder, expected {what}") from cause
         raise FileAccessError(f"{name}: cannot be read: {cause.strerror or cause}") from cause
     except ValueError as cause:  # a NUL in the name
         raise error(f"{name!r}: not a file name: {cause}") from cause
@@ -116,7 +116,7 @@ def write_together(files: Mapping[str | Path, bytes] | Mapping[Path, bytes]) -> 
                 with temporary.open("r+b") as file:  # it exists, and is locked
                     file.write(data)
                     file.flush()
-                    os.fsync(file.fileno())
+                    _sync(file.fileno())
                 written.append((path, temporary, target))
             for folder in sorted({target.parent for _, _, target in written}):
                 stack.enter_context(_renaming_in(folder))
@@ -124,6 +124,15 @@ def write_together(files: Mapping[str | Path, bytes] | Mapping[Path, bytes]) -> 
                 temporary.replace(target)
     except OSError as error:
         raise FileAccessError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _sync(descriptor: int) -> None:
+    """Wait until a file or folder is on disk."""
+    if sys.platform == "darwin":  # where fsync stops at the disk's cache
+        with contextlib.suppress(OSError):  # not every file system can
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
 
 
 def _target(path: str | Path) -> Path:
@@ -223,6 +232,6 @@ def _renaming_in(folder: Path) -> Iterator[None]:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
         with contextlib.suppress(OSError):
-            os.fsync(descriptor)
+            _sync(descriptor)
     finally:
         os.close(descriptor)

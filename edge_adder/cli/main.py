@@ -6,6 +6,7 @@ Results go to stdout, everything else to stderr. An error is one line there, and
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -93,7 +94,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     Args:
         argv: The arguments after the program's name; None for this process's own.
     """
-    arguments, debug = _take_debug(sys.argv[1:] if argv is None else argv)
+    arguments, debug = _take_debug(_own_arguments() if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not if it is closed
             stream.reconfigure(errors="backslashreplace")
@@ -108,12 +109,28 @@ def main(argv: list[str] | None = None) -> NoReturn:
             sys.stdout.flush()  # a full disk shows here, not in a traceback at the end
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
+    except SystemExit:  # click's, of a broken pipe
+        code = _drop_output()
     except Exception as error:  # noqa: BLE001  one line, whatever happened
         if debug:
             traceback.print_exc()
         code, message = _describe(error, arguments, debug)
-        say(f"error: {message}")
+        if not _has_no_reader(error):
+            say(f"error: {message}")
     sys.exit(int(code or 0))
+
+
+def _own_arguments() -> list[str]:
+    """Return this process's arguments; on Windows, where no shell does it, expand wildcards."""
+    arguments = sys.argv[1:]
+    if sys.platform == "win32":
+        from glob import glob
+
+        for place, argument in reversed([*enumerate(arguments)]):
+            if "*" in argument or "?" in argument:
+                names = glob(argument.replace("[", "[[]"))  # noqa: PTH207  relative or absolute
+                arguments[place : place + 1] = sorted(names) or [argument]
+    return arguments
 
 
 def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
@@ -130,12 +147,24 @@ def _describe(error: Exception, arguments: list[str], debug: bool) -> tuple[int,
     if hasattr(error, "format_message"):  # click's; where that is depends on the version of typer
         return ExitCode.USAGE, _usage_message(error, arguments)
     if isinstance(error, OSError):
-        if error.filename is None:  # what is still in stdout's buffer stays unwritten
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if error.filename is None:
+            _drop_output()
         where = error.filename or "standard output"
         return ExitCode.FILE, f"cannot read or write {where}: {error.strerror or error}"
     hint = "" if debug else "; --debug prints the traceback"
     return ExitCode.INTERNAL, f"internal fault: {type(error).__name__}: {error}{hint}"
+
+
+def _has_no_reader(error: Exception) -> bool:
+    """Check whether the reader of stdout, such as head, has enough, where no SIGPIPE says so."""
+    numbers = (errno.EPIPE, errno.EINVAL) if sys.platform == "win32" else (errno.EPIPE,)
+    return isinstance(error, OSError) and error.filename is None and error.errno in numbers
+
+
+def _drop_output() -> ExitCode:
+    """Leave unwritten what is still in stdout's buffer, and return the exit code for that."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return ExitCode.FILE
 
 
 def _usage_message(error: Any, arguments: list[str]) -> str:
