@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import subprocess
 import sys
@@ -34,29 +33,24 @@ SHARED = CORE | {
     "edge_adder.preprocessing.normalize",
     "edge_adder.evaluation.figures",
 }
-"""What the workshop shares with the runtime; it runs no model."""
+"""What the development tools share with the runtime; it runs no model."""
 
 CHECKERS = {"to_onnx.py", "verify.py"}
 """The files of `export` that run what it made."""
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Every imported module of a file, and whether the import runs when the file is imported."""
-
-    def visit(node: ast.AST, top: bool) -> Iterator[tuple[str, bool]]:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING":
-                continue
-            if isinstance(child, ast.Import):
-                yield from ((alias.name, top) for alias in child.names)
-            elif isinstance(child, ast.ImportFrom):
-                assert child.level == 0, f"{path}: relative import"
-                yield child.module or "", top
-            else:
-                inside = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-                yield from visit(child, top and not inside)
-
-    yield from visit(ast.parse(path.read_text()), True)
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, also within functions, but for types alone."""
+    pending: list[ast.AST] = [ast.parse(path.read_text())]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+        elif not (isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"):
+            pending += ast.iter_child_nodes(node)
 
 
 def files(package: str) -> list[Path]:
@@ -65,41 +59,34 @@ def files(package: str) -> list[Path]:
     return found
 
 
-@pytest.mark.parametrize("package", ["edge_adder", "export"])
+def edges(package: str) -> Iterator[tuple[str, str]]:
+    """The name of each file of a package with each module that it imports."""
+    return ((path.name, module) for path in files(package) for module in imports(path))
+
+
+@pytest.mark.parametrize("package", ALLOWED)
 def test_a_package_imports_only_what_is_below_it(package: str) -> None:
-    wrong = [
-        f"{path.relative_to(ROOT)} imports {module}"
-        for path in files(package)
-        for module, _ in imports(path)
-        if module.partition(".")[0] not in ALLOWED[package]
-    ]
-    assert wrong == []
+    allowed = ALLOWED[package]
+    assert [edge for edge in edges(package) if edge[1].partition(".")[0] not in allowed] == []
 
 
 def test_contract_errors_and_files_stand_on_the_standard_library() -> None:
     for name in CORE:
-        path = ROOT / (name.replace(".", "/") + ".py")
-        assert {m.partition(".")[0] for m, _ in imports(path)} <= STANDARD | {"edge_adder"}
-        assert {m for m, _ in imports(path) if m.startswith("edge_adder")} <= CORE
+        used = set(imports(ROOT / (name.replace(".", "/") + ".py")))
+        assert {module for module in used if module.partition(".")[0] not in STANDARD} <= CORE
 
 
 def test_export_uses_the_runtime_only_to_check_what_it_made() -> None:
-    users = {
-        path.name
-        for path in files("export")
-        for module, _ in imports(path)
-        if module.startswith("edge_adder") and module not in SHARED
-    }
-    assert users <= CHECKERS
+    runtime = {(name, used) for name, used in edges("export") if used.startswith("edge_adder")}
+    assert {name for name, used in runtime if used not in SHARED} <= CHECKERS
 
 
-def test_what_the_workshop_shares_loads_no_onnxruntime() -> None:
+def test_what_the_development_tools_share_loads_no_onnxruntime() -> None:
     assert "onnxruntime" not in loaded_after(f"import {', '.join(sorted(SHARED))}")
 
 
 def test_only_the_session_imports_onnxruntime() -> None:
-    users = {p.name for p in files("edge_adder") for m, _ in imports(p) if m == "onnxruntime"}
-    assert users == {"session.py"}
+    assert {name for name, used in edges("edge_adder") if used == "onnxruntime"} == {"session.py"}
 
 
 PRODUCTS = {
@@ -135,104 +122,68 @@ def test_the_runtime_leaves_no_product_to_the_threads_of_blas() -> None:
     assert found == PRODUCTS_ALLOWED
 
 
+def test_a_product_is_seen() -> None:
+    seen = ("a @ b", "a @= b", "a.dot(b)", "np.linalg.norm(a)", "np.einsum('ij,jk', a, b)")
+    for code in (*seen, "np.einsum('ij->i', a, optimize=True)"):
+        assert list(products(ast.parse(f"def f():\n    {code}"))) == ["f"]
+    assert list(products(ast.parse("np.einsum('ij->i', a)"))) == []
+
+
+def loaded_after(code: str) -> set[str]:
+    """The modules that a fresh interpreter has after running `code`."""
+    script = f"{code}\nimport sys; print(*sys.modules, file=sys.stderr)"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return {name.partition(".")[0] for name in done.stderr.splitlines()[-1].split()}
+
+
+RUNNING = {"onnxruntime", "numpy", "PIL"}
+TOOLS = {"torch", "torchvision", "onnx", "onnx_ir", "onnxscript", "safetensors", "matplotlib"}
+TOOLS |= {"export", "benchmarks"}
+PREDICTION = f"from edge_adder import EdgeAdder\nEdgeAdder().predict({str(SAMPLE)!r}, 2)"
+COMMAND = """
+from edge_adder.cli.main import main
+try:
+    main({!r}.split())
+except SystemExit as ended:
+    assert not ended.code, ended.code
+"""
+
+
 @pytest.mark.parametrize(
-    ("code", "seen"),
+    ("code", "unneeded"),
     [
-        ("a @ b", True),
-        ("a @= b", True),
-        ("a.dot(b)", True),
-        ("np.linalg.norm(a)", True),
-        ("np.einsum('ij,jk', a, b)", True),
-        ("np.einsum('ij->i', a, optimize=True)", True),
-        ("np.einsum('ij->i', a)", False),
+        ("import edge_adder", RUNNING | TOOLS | {"typer"}),
+        *(
+            (COMMAND.format(line), RUNNING | TOOLS)
+            for line in ("--help", "--version", "predict --help", "doctor --help", "export --help")
+        ),
+        (PREDICTION, TOOLS | {"typer"}),
+        ("from edge_adder.doctor import run_checks\nassert run_checks().exit_code == 0", TOOLS),
     ],
 )
-def test_a_product_is_seen(code: str, seen: bool) -> None:
-    assert list(products(ast.parse(f"def f():\n    {code}"))) == ["f"] * seen
-
-
-def loaded_after(code: str, **environment: str) -> set[str]:
-    """The modules that a fresh interpreter has after running `code`."""
-    script = f"{code}\nimport sys, json; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        check=True,
-        capture_output=True,
-        text=True,
-        env=os.environ | environment,
-    )
-    return {name.partition(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
-
-
-WORKSHOP = {"torch", "torchvision", "onnx", "onnx_ir", "onnxscript", "safetensors", "matplotlib"}
-
-
-def test_importing_the_package_is_light() -> None:
-    heavy = {"onnxruntime", "numpy", "PIL", "typer", "export", "benchmarks"} | WORKSHOP
-    assert loaded_after("import edge_adder") & heavy == set()
-
-
-def test_help_is_light() -> None:
-    code = (
-        "from edge_adder.cli.main import main\n"
-        "try:\n    main([{arguments}])\nexcept SystemExit as e:\n    assert not e.code, e.code"
-    )
-    heavy = {"onnxruntime", "numpy", "PIL", "export", "benchmarks"} | WORKSHOP
-    for arguments in (
-        "'--help'",
-        "'predict', '--help'",
-        "'doctor', '--help'",
-        "'export', '--help'",
-        "'--version'",
-    ):
-        assert loaded_after(code.format(arguments=arguments)) & heavy == set()
-
-
-def test_a_prediction_never_loads_the_workshop() -> None:
-    code = (
-        f"from edge_adder import EdgeAdder\nassert EdgeAdder().predict({str(SAMPLE)!r}, 2).sum == 7"
-    )
+def test_nothing_is_loaded_before_it_is_needed(code: str, unneeded: set[str]) -> None:
     loaded = loaded_after(code)
-    assert loaded & ({"export", "benchmarks", "typer"} | WORKSHOP) == set()
-    assert {"onnxruntime", "numpy", "PIL"} <= loaded
-
-
-def test_the_doctor_never_loads_the_workshop() -> None:
-    code = "from edge_adder.doctor import run_checks\nassert run_checks().exit_code == 0"
-    assert loaded_after(code) & ({"export", "benchmarks"} | WORKSHOP) == set()
+    assert loaded & unneeded == set()
+    assert loaded >= RUNNING or unneeded >= RUNNING
 
 
 def test_telemetry_is_off_unless_the_user_turned_it_on() -> None:
     code = "import os, edge_adder; assert os.environ['ORT_DISABLE_TELEMETRY'] == {!r}"
     environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
-    for set_to, wanted in ((None, "1"), ("0", "0")):
-        extra = {} if set_to is None else {"ORT_DISABLE_TELEMETRY": set_to}
-        subprocess.run(
-            [sys.executable, "-c", code.format(wanted)], check=True, env=environment | extra
-        )
+    for extra, wanted in (({}, "1"), ({"ORT_DISABLE_TELEMETRY": "0"}, "0")):
+        command = [sys.executable, "-c", code.format(wanted)]
+        subprocess.run(command, check=True, env=environment | extra)
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        f"from edge_adder import EdgeAdder; EdgeAdder().predict({str(SAMPLE)!r}, 2)",
-        "import edge_adder.predictor",
-        "from edge_adder import EdgeAdder; from edge_adder.bench import run\n"
-        "run.bench(EdgeAdder(), config=run.QUICK)",
-        "import export.commands, edge_adder.predictor",
-    ],
-)
-def test_no_file_is_left_in_the_users_folders(code: str, tmp_path: Path) -> None:
-    pytest.importorskip("torch", reason="the workshop needs the extra `export`")
+@pytest.mark.parametrize("first", ["", "import export.commands\n"])
+def test_no_file_is_left_in_the_users_folders(first: str, tmp_path: Path) -> None:
+    if first:
+        pytest.importorskip("torch", reason="the development tools need the extra `export`")
     ours = ("ORT_DISABLE_TELEMETRY", "XDG_", "MPLCONFIGDIR", "CI")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     (tmp_path / "home").mkdir()
-    settings = {"HOME": str(tmp_path / "home"), "MPLCONFIGDIR": str(tmp_path / "matplotlib")}
-    subprocess.run(
-        [sys.executable, "-c", code],
-        check=True,
-        capture_output=True,
-        cwd=ROOT,
-        env=environment | settings,
-    )
+    environment |= {"HOME": str(tmp_path / "home"), "MPLCONFIGDIR": str(tmp_path / "matplotlib")}
+    command = [sys.executable, "-c", first + PREDICTION]
+    subprocess.run(command, check=True, cwd=ROOT, env=environment)
     assert list((tmp_path / "home").rglob("*")) == []
