@@ -39,7 +39,8 @@ _BETTER = 1.25
 
 _MIN_CONTRAST_TO_NOISE, _MIN_EDGE = 6.0, 0.45
 """Minimum contrast-to-noise ratio and minimum contrast across the edge, as a share of full ink. Ink
-reaches one of them; all blank paper that `benchmarks.robustness.negatives` draws reaches none."""
+reaches one of them; 97.5 % of the blank paper that `benchmarks.robustness.negatives` draws reaches
+neither."""
 
 
 @dataclass(frozen=True, slots=True)
