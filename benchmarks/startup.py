@@ -1,7 +1,7 @@
 """Whole-process time of `edge-adder predict` against a bare script: python -m benchmarks.startup.
 
 The script (`benchmarks/bare.py`) has the same imports, opens the session and runs it once. The two
-alternate, so that a slow moment of the machine meets both, and the ratio is that of each pair.
+alternate, so that a slow spell affects both alike, and the ratio is that of each pair.
 """
 
 from __future__ import annotations

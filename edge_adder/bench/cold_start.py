@@ -34,7 +34,7 @@ print(json.dumps([times, peak_memory_bytes()]))
 
 
 def cold_start(adder: EdgeAdder, starts: int) -> ColdStart:
-    """Time fresh processes from before they exist to after they ended.
+    """Time fresh processes from just before they are started to after they ended.
 
     Args:
         adder: Its model, provider, threads and spinning are used.

@@ -111,11 +111,11 @@ class ColdStart:
 
     Attributes:
         starts: Number of processes.
-        interpreter: From before the process exists to its first line.
+        interpreter: From just before the process is started to its first line.
         imports: Importing `edge_adder`.
         session: Loading the model.
         first_answer: The first prediction.
-        process: From before the process exists to after it ended.
+        process: From just before the process is started to after it ended.
         peak_memory_bytes: Largest resident size of all processes; None where the system does not
             report it.
     """

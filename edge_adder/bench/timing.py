@@ -3,11 +3,11 @@
 - Each call is timed by itself with `time.perf_counter_ns`. Nothing is removed, and the garbage
   collector runs as it always does.
 - All kinds of call take part in each round, `BLOCK` calls of one kind after the other, so that a
-  slow moment of the machine meets all of them.
+  slow spell affects all of them alike.
 - A ratio of two kinds of call is the median, over all rounds, of the ratio of their medians in one
   round. A clock speed that changes from second to second changes both.
 - Warm-up calls are not counted: those before the first round, and the first `WARMUP` of each kind
-  in each round, which find the caches full of other work. The very first of these is kept as
+  in each round, when the CPU caches hold other data. The very first of these is kept as
   ``first``: the latency of a device that predicts only now and then.
 - A percentile needs `MIN_TAIL_SAMPLES` calls beyond it; with fewer it is None.
 """
