@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from edge_adder.contract import DIGITS, FULL_INK
 from edge_adder.evaluation.figures import write_text
+from edge_adder.evaluation.report import percent
 from edge_adder.prediction import Prediction
 from edge_adder.preprocessing.decode import encode_png
 from edge_adder.preprocessing.prepare import Inspection, Preparation
@@ -44,10 +45,8 @@ def explanation(inspection: Inspection, prediction: Prediction) -> bytes:
     width = _GAP + len(panels) * (_PANEL + _GAP)
     drawn = Image.new("RGB", (width, _HEAD + _PANEL + _FOOT), _WHITE)
     draw = ImageDraw.Draw(drawn)
-    title = (
-        f"{prediction.digit} + {prediction.number} = {prediction.sum}   "
-        f"({100 * prediction.probability:.2f} %)"
-    )
+    answer = f"{prediction.digit} + {prediction.number} = {prediction.sum}"
+    title = f"{answer}   ({percent(prediction.probability)})"
     write_text(draw, (width / 2, 22), title, size=20)
     write_text(draw, (width / 2, 48), describe(preparation), size=13, fill=_TEXT)
     for index, (caption, panel) in enumerate(panels):
@@ -68,8 +67,8 @@ def describe(preparation: Preparation) -> str:
     if preparation.cropped_to_page:
         steps.append("cropped to the page")
     if preparation.channel != "brightness":
-        steps.append(f"seen in {preparation.channel}")
-    return f"{', '.join(steps)}; strokes {preparation.stroke_width:.1f} of 28 pixels wide"
+        steps.append(f"clearest in {preparation.channel.replace('-', ' minus ')}")
+    return f"{', '.join(steps)}; strokes {preparation.stroke_width:.1f} pixels wide at 28x28"
 
 
 def _with_box(pixels: NDArray[np.uint8], preparation: Preparation) -> Image.Image:
@@ -99,17 +98,16 @@ def _ink(inspection: Inspection) -> Image.Image:
 
 
 def _bars(probabilities: NDArray[np.float32]) -> Image.Image:
-    """Draw a bar for each class; the most probable one in red."""
+    """Draw a bar for each class, if it is half a pixel high; the most probable one in red."""
     panel = Image.new("RGB", (_PANEL, _PANEL), _WHITE)
     draw = ImageDraw.Draw(panel)
     bottom, width = _PANEL - 20, _PANEL / len(probabilities)
     best = int(probabilities.argmax())
     for index, probability in enumerate(probabilities.tolist()):
-        left = index * width
-        top = bottom * (1 - min(1.0, probability))
-        draw.rectangle(
-            (left + 1, top, left + width - 2, bottom), fill=_RED if index == best else _BLUE
-        )
+        left, height = index * width, bottom * min(1.0, probability)
+        if height >= 0.5:
+            bar = (left + 1, bottom - height, left + width - 2, bottom)
+            draw.rectangle(bar, fill=_RED if index == best else _BLUE)
         if len(probabilities) == DIGITS or index % 2 == 0:  # more labels would overlap
             write_text(draw, (left + width / 2, bottom + 11), str(index), size=11)
     draw.line((0, bottom, _PANEL, bottom), fill=_GREY)

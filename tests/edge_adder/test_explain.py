@@ -41,6 +41,7 @@ def test_a_photograph(adder: EdgeAdder) -> None:
         rows, columns = np.nonzero((bars == RED).all(2))
         assert columns.mean() == pytest.approx((value + 0.5) * 224 / classes, abs=3)
         assert np.ptp(rows) > 150  # nearly certain
+        assert count(bars, BLUE) == 0  # no bar stands for nothing
 
 
 def test_an_image_in_mnists_format(adder: EdgeAdder, seven: np.ndarray) -> None:
@@ -61,7 +62,8 @@ def test_a_picture_that_is_not_square_keeps_its_aspect(adder: EdgeAdder) -> None
 def test_the_steps_in_words() -> None:
     assert describe(UNCHANGED) == "in MNIST's format: unchanged"
     steps = Preparation(unchanged=False, ink="dark", cropped_to_page=True, stroke_width=1.26)
-    width = "; strokes 1.3 of 28 pixels wide"
+    width = "; strokes 1.3 pixels wide at 28x28"
     assert describe(steps) == f"dark ink, cropped to the page{width}"
     steps = replace(steps, cropped_to_page=False, channel="blue", background="uneven")
-    assert describe(steps) == f"dark ink, shadows removed, seen in blue{width}"
+    assert describe(steps) == f"dark ink, shadows removed, clearest in blue{width}"
+    assert "clearest in red minus blue;" in describe(replace(steps, channel="red-blue"))
