@@ -17,17 +17,8 @@ FOLDERS = (".", "docs", "benchmarks", "edge_adder/models")
 DOCUMENTS = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.md"))
 BY_HAND = [path for path in DOCUMENTS if path.parent.name != "benchmarks"]  # those are generated
 
-OLD_WORDS = (
-    r"\bunsure\b",
-    r"\bworkshop\b",
-    r"\bleavings\b",
-    r"\bstrangers?\b",
-    r"\bmends?\b",
-    r"\bis no digit\b",
-    r"\bredrawn\b",
-    r"\boutliers\b",
-)
-"""Words that the project no longer uses, as regular expressions."""
+OLD_WORDS = r"\b(unsure|workshop|leavings|strangers?|mends?|is no digit|redrawn|outliers)\b"
+"""Words that the project no longer uses."""
 
 OTHER_OPTIONS = {"--publish"}
 """Options of `python -m benchmarks`."""
@@ -44,14 +35,26 @@ def document(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def text(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def fenced(path: Path, language: str) -> list[str]:
+    """The document's blocks in a language."""
+    return [body for found, body in FENCE.findall(path.read_text()) if found == language]
+
+
+def spans(path: Path) -> list[str]:
+    """The code within the document's sentences and tables."""
+    return INLINE.findall(FENCE.sub("", path.read_text()))
+
+
 each_document = pytest.mark.parametrize("path", BY_HAND, ids=document)
 
 
 def shell_text(path: Path) -> str:
     """The document's fenced shell lines and its code spans, a line each."""
-    text = path.read_text()
-    fenced = [body for language, body in FENCE.findall(text) if language == "sh"]
-    return "\n".join([*fenced, *INLINE.findall(FENCE.sub("", text))])
+    return "\n".join([*fenced(path, "sh"), *spans(path)])
 
 
 def commands(path: Path) -> Iterator[tuple[str, set[str]]]:
@@ -84,14 +87,12 @@ def test_every_command_exists_with_its_options(options_of: dict[str, set[str]]) 
 def test_every_option_that_is_mentioned_exists(options_of: dict[str, set[str]]) -> None:
     known = set().union(*options_of.values(), OTHER_OPTIONS)
     for path in BY_HAND:
-        spans = INLINE.findall(FENCE.sub("", path.read_text()))
-        mentioned = {found[0] for span in spans if (found := OPTION.match(span))}
+        mentioned = {found[0] for span in spans(path) if (found := OPTION.match(span))}
         assert mentioned <= known, document(path)
 
 
 def test_the_command_table_of_the_readme_is_complete(options_of: dict[str, set[str]]) -> None:
-    readme = (ROOT / "README.md").read_text()
-    listed = re.findall(r"^\| `edge-adder ([a-z]+)`", readme, re.MULTILINE)
+    listed = re.findall(r"^\| `edge-adder ([a-z]+)`", text("README.md"), re.MULTILINE)
     assert sorted(listed) == sorted(options_of)
 
 
@@ -104,9 +105,7 @@ def test_every_module_that_is_run_exists(path: Path) -> None:
 @pytest.mark.parametrize("name", ["README.md", "docs/usage.md"])
 def test_the_python_examples_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    blocks = [
-        body for language, body in FENCE.findall(Path(name).read_text()) if language == "python"
-    ]
+    blocks = fenced(ROOT / name, "python")
     assert blocks
     variables: dict[str, object] = {"paths": ["examples/five.jpg", "examples/seven.png"]}
     for block in blocks:
@@ -115,8 +114,7 @@ def test_the_python_examples_run(name: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 @each_document
 def test_every_path_exists(path: Path) -> None:
-    spans = INLINE.findall(FENCE.sub("", path.read_text()))
-    named = [span for span in spans if PATH.fullmatch(span)]
+    named = [span for span in spans(path) if PATH.fullmatch(span)]
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
@@ -145,7 +143,7 @@ def test_every_picture_of_the_documents_is_shown_once() -> None:
 
 
 def test_the_readme_is_short_and_comes_with_every_page_of_docs() -> None:
-    readme = (ROOT / "README.md").read_text()
+    readme = text("README.md")
     assert readme.count("\n") <= 140
     linked = {link.partition("#")[0] for link in LINK.findall(readme)}
     pages = {document(path) for path in (ROOT / "docs").glob("*.md")} - {"docs/bench.md"}
@@ -153,25 +151,17 @@ def test_the_readme_is_short_and_comes_with_every_page_of_docs() -> None:
 
 
 @each_document
-def test_the_words_are_those_of_the_project(path: Path) -> None:
-    if path.name == "CHANGELOG.md":  # says what was renamed
-        return
-    text = path.read_text()
-    assert [word for word in OLD_WORDS if re.search(word, text, re.IGNORECASE)] == []
-
-
-@each_document
-def test_percentages_are_written_with_a_space(path: Path) -> None:
+def test_the_words_and_percentages_are_those_of_the_project(path: Path) -> None:
+    words = "" if path.name == "CHANGELOG.md" else path.read_text()  # which says what was renamed
+    assert re.findall(OLD_WORDS, words, re.IGNORECASE) == []
     assert re.findall(r"[0-9]%", path.read_text()) == []
 
 
 def test_the_readmes_two_commands_follow_their_markers() -> None:
-    readme = (ROOT / "README.md").read_text()
-    for marker, end in (
-        ("<!-- command: predict -->", "edge-adder predict examples/seven.png 5"),
-        ("<!-- command: test -->", "python -m pytest"),
-    ):
-        command = readme.partition(f"{marker}\n```sh\n")[2].partition("\n")[0]
+    ends = {"predict": "edge-adder predict examples/seven.png 5", "test": "python -m pytest"}
+    for name, end in ends.items():
+        _, _, rest = text("README.md").partition(f"<!-- command: {name} -->\n```sh\n")
+        command = rest.partition("\n")[0]
         assert command.startswith("python3 -m venv .venv && ")
         assert command.endswith(end)
 
@@ -180,7 +170,7 @@ def test_the_documents_state_the_bundled_model_as_it_is(adder: EdgeAdder) -> Non
     accuracy = adder.provenance["metrics"]["test"]
     digit, total = (f"{100 * accuracy[name]:.2f} %" for name in ("digit", "sum"))
     size = f"{len(adder.model_bytes):,}"
-    readme, changelog = ((ROOT / name).read_text() for name in ("README.md", "CHANGELOG.md"))
+    readme, changelog = text("README.md"), text("CHANGELOG.md")
     assert f"digit {digit}, sum {total}" in readme
     assert f"{size} bytes" in readme
     assert f"| {__version__} | `edge` | {digit}, {total} " in changelog
@@ -189,21 +179,20 @@ def test_the_documents_state_the_bundled_model_as_it_is(adder: EdgeAdder) -> Non
 
 def test_the_readme_shows_what_the_sample_answers(adder: EdgeAdder) -> None:
     answer = adder.predict(ROOT / "examples" / "five.jpg", 7)
-    readme = (ROOT / "README.md").read_text()
+    readme = text("README.md")
     line = f"# examples/five.jpg: {answer.digit} + 7 = {answer.sum}  ({answer.probability:.2%}"
     assert line.replace("%", " %") in readme
     assert f"# {answer.digit}, {answer.sum}, {answer.uncertain}\n" in readme
 
 
 def test_usage_lists_every_exit_code() -> None:
-    section = (ROOT / "docs" / "usage.md").read_text().partition("### Exit codes")[2]
+    section = text("docs/usage.md").partition("### Exit codes")[2]
     listed = re.findall(r"^\| ([0-9]+) \|", section, re.MULTILINE)
     assert sorted(map(int, listed)) == sorted({*map(int, ExitCode), 130})
 
 
 def test_usage_shows_the_form_of_the_json(edge_adder) -> None:
-    usage = (ROOT / "docs" / "usage.md").read_text()
-    (shown,) = [json.loads(body) for language, body in FENCE.findall(usage) if language == "json"]
+    shown = json.loads(*fenced(ROOT / "docs" / "usage.md", "json"))
     printed = json.loads(edge_adder("predict", ROOT / "examples" / "five.jpg", 7, "--json").stdout)
     assert list(shown) == list(printed)
     for name in ("provider", "preparation", "model"):
@@ -211,7 +200,7 @@ def test_usage_shows_the_form_of_the_json(edge_adder) -> None:
 
 
 def test_usage_lists_every_field_of_a_prediction(adder: EdgeAdder) -> None:
-    usage, images = ((ROOT / "docs" / name).read_text() for name in ("usage.md", "images.md"))
+    usage, images = text("docs/usage.md"), text("docs/images.md")
     fields = adder.predict(ROOT / "examples" / "five.jpg", 7).to_dict(distributions=True)
     assert [name for name in fields if f"`{name}`" not in usage] == []
     assert re.findall(r"^\| `(\w+)` \|", images, re.MULTILINE) == [*fields["preparation"]]
