@@ -138,6 +138,7 @@ def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) ->
         _check_file(data, name, max_pixels)
     opened = _open(data, name, max_pixels)
     _check_size(opened, name, max_pixels)
+    size = opened.size
     try:
         if opened.format == "JPEG":
             opened.draft(None, (2 * WORKING_SIDE, 2 * WORKING_SIDE))
@@ -147,8 +148,10 @@ def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) ->
         raise _damaged(opened, name, error) from error
     if "exif" in opened.info and len(opened.info["exif"]) > MAX_EXIF_BYTES:
         raise ImageError(f"{name}: has more than {MAX_EXIF_BYTES // 2**10} KiB of Exif data")
-    if opened.width * opened.height > _LARGE_PIXELS:
-        _check_memory(opened.width * opened.height * BYTES_PER_PIXEL, name)
+    # A progressive JPEG's coefficients are kept for all pixels, also if it is decoded smaller.
+    pixels = size[0] * size[1] if "progressive" in opened.info else opened.width * opened.height
+    if pixels > _LARGE_PIXELS:
+        _check_memory(pixels * BYTES_PER_PIXEL, name)
     return _upright(opened, name, in_place=True)
 
 

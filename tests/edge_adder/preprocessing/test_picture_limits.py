@@ -161,7 +161,7 @@ class TestPng:
 
 
 class TestOtherFormats:
-    @pytest.mark.parametrize("block", [b"!\xfe\0", b"!\xfe\1x\0", b"\0"])
+    @pytest.mark.parametrize("block", [b"!\xfe\0", b"\0"])
     def test_gif_blocks(self, drawing: Image.Image, encode: Encode, block: bytes) -> None:
         data = encode(drawing, "GIF")
         first = 13 + (3 << (data[10] & 7) + 1)
@@ -185,13 +185,13 @@ class TestOtherFormats:
         assert "bytes for its pixels" in str(find_excess(data + bytes(2**25 + 4 * 10**6)))
 
     def test_a_webp_takes_more_memory_a_pixel(self, encode: Encode) -> None:
-        data = encode(Image.new("L", (7000, 5000)), "WEBP", lossless=True)
-        message = "too large: expected at most 29.4118 megapixels, got 7000x5000: export it as JPEG"
-        for kind in (data, as_extended_webp(data, 7000, 5000)):
+        data = encode(Image.new("L", (1500, 1000)), "WEBP", lossless=True)
+        message = "too large: expected at most 1.17647 megapixels, got 1500x1000: export it as JPEG"
+        for kind in (data, as_extended_webp(data, 1500, 1000)):
             with pytest.raises(ImageError, match=message):
-                prepare_image(kind)
+                prepare_image(kind, max_pixels=2_000_000)
         with pytest.raises(ImageError, match="no ink found"):
-            prepare_image(data, max_pixels=60_000_000)
+            prepare_image(data, max_pixels=2_600_000)
 
     def test_a_lossy_webp(self, encode: Encode) -> None:
         data = encode(Image.new("L", (300, 200)), "WEBP")
@@ -260,8 +260,11 @@ class TestMemory:
             message = f"large: memory does not suffice for it: it takes {takes} MB, 90 are free: "
             with pytest.raises(FileAccessError, match=message):
                 prepare_image(path)
+        large = Image.new("L", (5000, 2000))
         with pytest.raises(ImageError, match="no ink found"):  # decoded at a fraction of its size
-            prepare_image(encode(Image.new("L", (5000, 4000)), "JPEG"))
+            prepare_image(encode(large, "JPEG"))
+        with pytest.raises(FileAccessError, match="it takes 100 MB"):  # only its result is smaller
+            prepare_image(encode(large, "JPEG", progressive=True))
 
     def test_memory_is_shared_by_the_workers(
         self, monkeypatch: pytest.MonkeyPatch, encode: Encode
@@ -314,7 +317,7 @@ class TestMemory:
 
     @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's peak can be reset on Linux")
     def test_bytes_for_each_pixel(self, tmp_path: Path) -> None:
-        black = Image.new("LA", (3000, 3000))
+        black = Image.new("LA", (2000, 2000))
         black.save(tmp_path / "alpha.png")
         black.convert("RGB").save(tmp_path / "transparent.png", transparency=(1, 2, 3))
         black.convert("CMYK").save(tmp_path / "progressive.jpg", progressive=True)
@@ -330,7 +333,7 @@ class TestMemory:
             "    before = status('VmRSS')\n"
             "    try: edge_adder.prepare_image(name)\n"
             "    except edge_adder.ImageError: pass\n"
-            "    print(name, (status('VmHWM') - before) // 9_000_000)\n"
+            "    print(name, (status('VmHWM') - before) // 4_000_000)\n"
         )
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
