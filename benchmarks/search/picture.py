@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import math
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.markdown import mean_and_deviation, table
 from benchmarks.search import record as records
-from benchmarks.search.train import COPIES, PERTURBED_FILE, RUN_PREFIX
+from benchmarks.search.train import PERTURBED_FILE, RUN_PREFIX
 from edge_adder.errors import InputError
 from edge_adder.files import write_atomically
 from export import networks
 from export.checkpoint import WEIGHTS_DIR
 from export.config import TrainConfig
 from export.plot_style import BLUE, GREY, ORANGE, RED, plot, png, use_plain_numbers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PLOT = Path(__file__).parents[2] / "docs" / "pareto.png"
 PAGE = Path(__file__).parents[1] / "SEARCH.md"
@@ -28,7 +32,6 @@ number for each."""
 
 BOUND = 3.0
 """Largest p50 of the default network, in those of the identity graph."""
-
 
 UNTRAINED = "candidate, not trained"
 
@@ -42,15 +45,12 @@ class Group:
         settings: Fields of the recipe that differ from the defaults of `TrainConfig`.
         seeds: Seed of each training.
         digits: Validation accuracy of each, a fraction.
-        perturbed: Measurements on perturbed images, as `measure_perturbed` returned them, of those
-            trainings that have one.
     """
 
     line: str
     settings: dict[str, Any]
     seeds: list[int]
     digits: list[float]
-    perturbed: list[dict[str, Any]]
 
     @property
     def digit(self) -> float:
@@ -75,10 +75,8 @@ def draw(runs: Path) -> str:
     timed = record.get("timed", {}).get("networks", {})
     shown = {row["recipe"]["network"] for row in record["trained"].values()} | {*networks.NETWORKS}
     if missing := sorted(shown - set(timed)):
-        raise InputError(
-            f"not timed: {', '.join(missing)}; put a layout into CANDIDATES, then "
-            "`python -m benchmarks.search time`"
-        )
+        steps = "put a layout into CANDIDATES, then `python -m benchmarks.search time`"
+        raise InputError(f"not timed: {', '.join(missing)}; {steps}")
     records.update(trained=record["trained"])
     write_atomically(PLOT, draw_plot(record))
     write_atomically(PAGE, page(record).encode())
@@ -111,24 +109,20 @@ def group(trained: dict[str, dict[str, Any]]) -> list[Group]:
     found: dict[str, Group] = {}
     for row in trained.values():
         recipe = {name: value for name, value in row["recipe"].items() if name != "seed"}
-        settings = {
-            name: value
-            for name, value in recipe.items()
-            if name != "network" and value != usual.get(name)
-        }
-        made = found.setdefault(
-            json.dumps(recipe, sort_keys=True), Group(recipe["network"], settings, [], [], [])
-        )
+        line = recipe["network"]
+        usual["network"] = line
+        settings = {name: value for name, value in recipe.items() if value != usual.get(name)}
+        made = found.setdefault(json.dumps(recipe, sort_keys=True), Group(line, settings, [], []))
         made.seeds.append(row["recipe"]["seed"])
         made.digits.append(row["validation"]["digit"])
-        made.perturbed.extend([row["perturbed"]] if "perturbed" in row else [])
     return sorted(found.values(), key=lambda each: -each.digit)
 
 
 def page(record: dict[str, Any]) -> str:
     """Return the record as Markdown, with the plot."""
-    timed = record["timed"]
+    timed, groups = record["timed"], group(record["trained"])
     machine = timed["machine"]
+    deviation = ", mean ± standard deviation over the seeds" if _several_seeds(groups) else ""
     parts = [
         "# The search for `edge`",
         "Made by `python -m benchmarks.search draw`; do not edit it by hand. The test images are "
@@ -138,11 +132,8 @@ def page(record: dict[str, Any]) -> str:
         "All trainings with one layout and one recipe, best first. Settings: what differs from the "
         "defaults of `TrainConfig`; `teachers`, `distillation`, `temperature` and "
         "`label_smoothing` are gone from it, and their rows remain as a record of what was tried. "
-        f"Validation: digit accuracy over {VALIDATED_PAIRS:,} pairs, mean ± standard deviation "
-        f"over the seeds. Perturbed: accuracy over {COPIES} perturbed copies of each validation "
-        "image, and mean negative log-likelihood of the correct digit in nats; blank where it was "
-        "not measured.",
-        _groups_table(group(record["trained"])),
+        f"Validation: digit accuracy over {VALIDATED_PAIRS:,} pairs{deviation}.",
+        _groups_table(groups),
         "## Timed",
         f"Untrained, p50 of {timed['calls']:,} calls of raw `session.run`, batch 1, one thread, "
         f"interleaved; × floor: relative to an identity graph, bound {BOUND:.1f}. Parameters: in "
@@ -153,22 +144,18 @@ def page(record: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _several_seeds(groups: Iterable[Group]) -> bool:
+    return any(len(each.seeds) > 1 for each in groups)
+
+
 def _groups_table(groups: list[Group]) -> str:
-    rows = [
-        (
-            f"`{each.line}`",
-            ", ".join(f"{name} {json.dumps(value)}" for name, value in each.settings.items()),
-            ", ".join(str(seed) for seed in sorted(each.seeds)),
-            mean_and_deviation(each.digits),
-            mean_and_deviation([row["digit"] for row in each.perturbed]),
-            f"{statistics.mean(row['nats'] for row in each.perturbed):.4f}"
-            if each.perturbed
-            else "",
-        )
-        for each in groups
-    ]
-    head = ("layout", "settings", "seeds", "validation", "perturbed", "perturbed, nats")
-    return table(head, rows)
+    rows = []
+    for each in groups:
+        settings = (f"{name} {json.dumps(value)}" for name, value in each.settings.items())
+        seeds = ", ".join(map(str, sorted(each.seeds)))
+        cells = f"`{each.line}`", ", ".join(settings), seeds, mean_and_deviation(each.digits)
+        rows.append(cells)
+    return table(("layout", "settings", "seeds", "validation"), rows)
 
 
 def _timed_table(timed: dict[str, dict[str, float]]) -> str:
@@ -189,6 +176,9 @@ def draw_plot(record: dict[str, Any]) -> bytes:
     best: dict[str, Group] = {}
     for each in group(record["trained"]):
         best.setdefault(each.line, each)
+    label = "candidate, with its best recipe"
+    if _several_seeds(best.values()):
+        label += ": mean of the seeds ± standard deviation"
     untrained = ratios.keys() - best.keys() - networks.NETWORKS.keys() - {"identity"}
     with plot(8, 5) as (figure, (axes,)):
         axes.errorbar(
@@ -198,20 +188,12 @@ def draw_plot(record: dict[str, Any]) -> bytes:
             fmt="o",
             color=BLUE,
             capsize=2,
-            label="candidate with its best recipe: mean of the seeds ± standard deviation",
+            label=label,
         )
         at_the_bottom = axes.get_xaxis_transform()
         x = sorted(ratios[line] for line in untrained)
         axes.plot(x, [0] * len(x), "|", color=GREY, label=UNTRAINED, transform=at_the_bottom)
-        for path in (WEIGHTS_DIR / f"{name}.json" for name in networks.NETWORKS):
-            if not path.is_file():  # a candidate that this process has trained
-                continue
-            made, name = json.loads(path.read_text()), path.stem
-            place = ratios[name], 100 * (1 - made["metrics"]["validation"]["digit"])
-            axes.plot(*place, "s", color=RED if name == networks.DEFAULT else ORANGE)
-            axes.annotate(name, place, (6, -3), textcoords="offset points", fontsize=9)
-        axes.plot([], [], "s", color=ORANGE, label="published network, with a recipe of its own")
-        axes.plot([], [], "s", color=RED, label="edge, with a recipe of its own")
+        _draw_networks(axes, ratios)
         axes.axvline(BOUND, color=GREY, linestyle=":", label=f"bound: {BOUND:g} × identity graph")
         axes.set(
             xscale="log",
@@ -223,6 +205,22 @@ def draw_plot(record: dict[str, Any]) -> bytes:
         axes.margins(x=0.12)
         axes.legend()
         return png(figure)
+
+
+def _draw_networks(axes: Axes, ratios: dict[str, float]) -> None:
+    """Draw the registered networks as squares, each with its name."""
+    for name in networks.NETWORKS:
+        path = WEIGHTS_DIR / f"{name}.json"
+        if not path.is_file():  # a candidate that this process has trained
+            continue
+        accuracy = json.loads(path.read_text())["metrics"]["validation"]["digit"]
+        place = ratios[name], 100 * (1 - accuracy)
+        is_edge = name == networks.DEFAULT  # the line of the bound is right of it
+        axes.plot(*place, "s", color=RED if is_edge else ORANGE)
+        side = {"xytext": (-6, -3), "ha": "right"} if is_edge else {"xytext": (6, -3)}
+        axes.annotate(name, place, textcoords="offset points", fontsize=9, **side)
+    axes.plot([], [], "s", color=ORANGE, label="published network, with a recipe of its own")
+    axes.plot([], [], "s", color=RED, label="edge, with a recipe of its own")
 
 
 def _deviation(fractions: list[float]) -> float:
