@@ -47,7 +47,7 @@ def main(
         bool, typer.Option("--draw-only", help="Tables and plot from the recorded figures.")
     ] = False,
 ) -> None:
-    """Measure and record the networks; renew tables and plot."""
+    """Measure and record the networks; update tables and plot."""
     if not draw_only:
         measured = measure_networks(calls, runs, data_dir)
         write_atomically(MEASURED, (json.dumps(measured, indent=2) + "\n").encode())
@@ -141,7 +141,8 @@ def _published_table() -> str:
         if network.published_recipe is not None:
             record = json.loads((WEIGHTS_DIR / f"{name}.published.json").read_text())
             test = record["metrics"]["test"]
-            stated = [percent(value) for value in (network.published_result or (None, None))]
+            published = network.published_result or (None, None)
+            stated = ["not stated" if value is None else percent(value) for value in published]
             command = f"`edge-adder train --network {name} --recipe published`"
             rows.append((command, percent(test["digit"]), percent(test["sum"]), *stated))
     return table(("as published", "digit", "sum", "published digit", "published sum"), rows)

@@ -45,7 +45,7 @@ def test_every_operator_is_measured_and_reported(
     shares = [found["floor_us"] / found["p50_us"], *(row["share"] for row in found["operators"])]
     assert sum(shares) == pytest.approx(1)
     report = "\n".join(graph_paragraphs(found))
-    assert f"the cheapest takes, {found['added_us']:.1f} µs" in report
+    assert f"the cheapest operator, {found['added_us']:.1f} µs" in report
     assert f"{found['multiply_adds']:,} multiply-adds" in report
     assert len(found["operators"]) > 10
     for row in found["operators"]:
