@@ -47,19 +47,19 @@ def export_report(result: ExportResult) -> str:
             *_parity_table(result),
             "",
             f"{result.path}: {result.size_bytes:,} bytes, {versions}, {operators}",
-            f"{result.vectors}: {VECTORS} drawn digits with PyTorch's answers",
+            f"{result.vectors}: {VECTORS} synthetic digits with PyTorch's answers",
         ]
     )
 
 
 def _parity_table(result: ExportResult) -> list[str]:
-    header = f"{'images':20}{'pairs':>8}{'batch':>7}{'output':>8}{'largest difference':>20}"
+    header = f"{'images':24}{'pairs':>8}{'batch':>7}{'output':>8}{'largest difference':>20}"
     return [
         f"PyTorch {torch.__version__.partition('+')[0]} against onnxruntime "
         f"{result.onnxruntime}, bounds {result.provenance['parity']['bound']:g} and 0:",
         f"{header}{'changed answers':>17}{'sum is not digit + number':>27}",
         *(
-            f"{row.images:20}{row.pairs:>8,}{row.batch:>7}{row.output:>8}"
+            f"{row.images:24}{row.pairs:>8,}{row.batch:>7}{row.output:>8}"
             f"{row.largest_difference:>20.2e}{row.changed_answers:>17}{row.contradictions:>27}"
             for row in result.parity
         ),

@@ -57,7 +57,7 @@ GATE_IMAGES = 1000
 """Images of each kind in the gate, each with all ten numbers."""
 
 VECTORS = 300
-"""Drawn digits whose answers by PyTorch are stored beside the model."""
+"""Synthetic digits whose answers by PyTorch are stored beside the model."""
 
 _GATE_SEED, _VECTORS_SEED = 1, 2
 
@@ -93,7 +93,7 @@ def export(
 ) -> ExportResult:
     """Write a checkpoint as one ONNX file that describes itself, if it computes the same.
 
-    ``NAME.parity.npz`` is written beside ``NAME.onnx``: drawn digits with PyTorch's answers, so
+    ``NAME.parity.npz`` is written beside ``NAME.onnx``: synthetic digits with PyTorch's answers, so
     that a device can check itself without PyTorch. A failure leaves the old files as they were.
 
     Args:
@@ -102,7 +102,7 @@ def export(
         opset: One of `OPSETS`.
         batch: A size to fix the first axis of all tensors at; None leaves it symbolic.
         data_dir: Folder with ``MNIST/raw``, for a thousand test images in the gate; where neither
-            it nor `EDGE_ADDER_DATA` nor the cache has them, the gate runs on drawn digits alone.
+            it nor `EDGE_ADDER_DATA` nor the cache has them, it runs on synthetic digits alone.
 
     Raises:
         InputError: `opset` or `batch` cannot be used.
@@ -143,7 +143,7 @@ def _check_request(out: Path, opset: int, batch: int | None) -> None:
 
 
 def gate_images(data_dir: Path | None) -> dict[str, NDArray[np.uint8]]:
-    """Return the gate's images: drawn digits, and test images where they are available.
+    """Return the gate's images: synthetic digits, and test images where they are available.
 
     Args:
         data_dir: As in `export`. A folder that is named must hold MNIST; the cache may.
@@ -154,7 +154,7 @@ def gate_images(data_dir: Path | None) -> dict[str, NDArray[np.uint8]]:
     Raises:
         InputError: A folder is named and MNIST is not in it.
     """
-    images = [("drawn digits", draw_digits(GATE_IMAGES, seed=_GATE_SEED)[0])]
+    images = [("synthetic digits", draw_digits(GATE_IMAGES, seed=_GATE_SEED)[0])]
     folder = find_data_dir(data_dir) or cached_mnist()
     if folder is not None:
         test = load_mnist(folder, train=False)
@@ -236,7 +236,7 @@ def _provenance(
 
 
 def parity_vectors(network: nn.Module, checkpoint: Checkpoint) -> bytes:
-    """Make an ``.npz`` file of drawn digits with PyTorch's answers.
+    """Make an ``.npz`` file of synthetic digits with PyTorch's answers.
 
     Its arrays: ``image``, ``number``, ``digit`` and ``sum`` as in the contract, and
     ``weights_sha256``, which names the weights that answered.

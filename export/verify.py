@@ -26,7 +26,7 @@ class ParityRow:
     """Difference of one output from PyTorch's, on one set of images at one batch size.
 
     Attributes:
-        images: What the images are, such as ``1,000 drawn digits``.
+        images: What the images are, such as ``1,000 synthetic digits``.
         pairs: Number of pairs of image and number.
         batch: Pairs in each run.
         output: ``digit`` or ``sum``.

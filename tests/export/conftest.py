@@ -52,7 +52,7 @@ def content(committed: Checkpoint) -> bytes:
 
 @pytest.fixture
 def small_gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A gate of 20 drawn digits, for tests that are about something else."""
+    """A gate of 20 synthetic digits, for tests that are about something else."""
     monkeypatch.setattr(to_onnx, "GATE_IMAGES", 20)
     monkeypatch.delenv(DATA_VARIABLE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

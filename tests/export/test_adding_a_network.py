@@ -36,7 +36,7 @@ def test_it_trains_exports_predicts_and_is_evaluated(
 
     done = edge_adder("export", "--checkpoint", checkpoint, "--out", "toy.onnx", *data)
     assert done.returncode == 0
-    assert "20 drawn digits" in done.stdout
+    assert "20 synthetic digits" in done.stdout
 
     sample = Path(__file__).parents[2] / "examples" / "seven.png"
     options = ("--model", "toy.onnx", "--json", "--min-probability", "0")

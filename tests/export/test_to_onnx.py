@@ -145,7 +145,7 @@ class TestTheGate:
 
         adder = EdgeAdder(content)
         monkeypatch.setattr(EdgeAdder, "run", counted)
-        rows = verify.compare(committed.build(), adder, draw_digits(60)[0], "60 drawn digits")
+        rows = verify.compare(committed.build(), adder, draw_digits(60)[0], "60 synthetic digits")
         assert Counter(calls) == {1: 600, 2: 300, 257: 2, 600 - 2 * 257: 1}
         assert [(r.batch, r.output, r.pairs) for r in rows] == [(*row, 600) for row in ROWS]
         assert all(0 <= r.largest_difference < PARITY_BOUND for r in rows)
@@ -185,7 +185,7 @@ class TestTheGate:
     def test_test_images_join_where_they_are_available(self, tiny_mnist: Path) -> None:
         images = to_onnx.gate_images(tiny_mnist)
         assert {name: len(part) for name, part in images.items()} == {
-            "1,000 drawn digits": 1000,
+            "1,000 synthetic digits": 1000,
             "100 test images": 100,
         }
 
@@ -273,9 +273,9 @@ class TestTheCommand:
         assert lines[0].startswith("PyTorch ")
         assert lines[0].endswith(", bounds 0.0001 and 0:")
         assert lines[1].split()[:4] == ["images", "pairs", "batch", "output"]
-        assert lines[2].startswith("1,000 drawn digits    10,000      1   digit  ")
+        assert lines[2].startswith("1,000 synthetic digits    10,000      1   digit  ")
         assert lines[-2].startswith(f"model.onnx: {len(content):,} bytes, opset 18, IR 8, 1 Cast")
-        assert lines[-1] == "model.parity.npz: 300 drawn digits with PyTorch's answers"
+        assert lines[-1] == "model.parity.npz: 300 synthetic digits with PyTorch's answers"
 
     @pytest.mark.parametrize(
         ("options", "code", "message"),
@@ -307,7 +307,7 @@ class TestEveryNetwork:
         content = to_onnx.to_onnx(network, Checkpoint(name, network.state_dict(), {}, {}))
         images = draw_digits(3 if name == "wide" else 20, seed=1)[0]
         adder = EdgeAdder(content)
-        rows = to_onnx.gate(network, adder, {"drawn digits": images})
+        rows = to_onnx.gate(network, adder, {"synthetic digits": images})
         assert adder.batch is None
         assert [(row.batch, row.output) for row in rows] == ROWS
         operators = [node.op_type for node in onnx.load_model_from_string(content).graph.node]
