@@ -17,18 +17,20 @@ def main(
     ),
     quick: Annotated[bool, typer.Option("--quick", help="Fewer calls, fewer images.")] = False,
     data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/raw.")] = None,
-    commit: Annotated[
+    publish_results: Annotated[
         bool,
-        typer.Option("--publish", help="Also renew benchmarks/RESULTS.md and docs/performance.md."),
+        typer.Option(
+            "--publish", help="Also update benchmarks/RESULTS.md and docs/performance.md."
+        ),
     ] = False,
 ) -> None:
     """Measure everything; leave results.json, report.md and plots."""
-    if commit and quick:
+    if publish_results and quick:
         raise typer.BadParameter("--publish needs the whole suite, without --quick")
-    if commit:
+    if publish_results:
         shutil.rmtree(out / "parity", ignore_errors=True)  # no rows of earlier runs
     passed = run_suite(out, quick=quick, data_dir=data_dir)["passed"]
-    if commit:
+    if publish_results:
         publish(out)
     print(f"report: {out / REPORT_FILE}")
     raise typer.Exit(0 if passed else 6)

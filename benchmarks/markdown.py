@@ -42,7 +42,7 @@ def replace_block(document: Path, name: str, content: str) -> None:
         FileAccessError: It cannot be written.
     """
     block = re.compile(f"(<!-- {name}: [^>]*-->\n).*(\n<!-- /{name} -->)", re.DOTALL)
-    renewed, count = block.subn(lambda m: m[1] + content + m[2], document.read_text())
+    updated, count = block.subn(lambda m: m[1] + content + m[2], document.read_text())
     if count != 1:
         raise InputError(f"{document} has {count} blocks {name!r}, expected one")
-    write_atomically(document, renewed.encode())
+    write_atomically(document, updated.encode())

@@ -57,7 +57,8 @@ DOCUMENT = "edge_adder/models/README.md"
 
 NEXT_STEPS = """\
 next, on a quiet machine: python -m benchmarks.networks && python -m benchmarks --publish
-then add a row to CHANGELOG.md and to edge_adder/models/README.md"""
+then add a row to CHANGELOG.md and edge_adder/models/README.md, and correct the accuracy and the
+size in README.md"""
 
 
 def main(
@@ -66,11 +67,15 @@ def main(
         typer.Argument(help="Folders of finished runs of the default network, one for each seed."),
     ] = None,
     pictures: Annotated[
-        bool, typer.Option("--pictures", help="Redraw all pictures of the committed checkpoint.")
+        bool,
+        typer.Option(
+            "--pictures",
+            help="Draw the pictures and measure the figures again, for the committed checkpoint.",
+        ),
     ] = False,
     data_dir: Annotated[Path | None, typer.Option(help="Folder with MNIST/raw.")] = None,
 ) -> None:
-    """Renew the bundled model, or only its pictures; print the figures and the files."""
+    """Replace the bundled model, or only its pictures and figures; print figures and files."""
     if pictures == bool(runs):
         raise typer.BadParameter("expected either folders of runs or --pictures")
     written = release(runs, ROOT, data_dir) if runs else redraw(ROOT, data_dir)
@@ -166,7 +171,7 @@ def load_runs(runs: Sequence[Path]) -> list[Checkpoint]:
     found = [_load_run(run) for run in runs]
     for index, (run, loaded) in enumerate(zip(runs, found, strict=True)):
         for other, before in zip(runs[:index], found, strict=False):
-            _check_twins((other, before), (run, loaded))
+            _check_same_recipe((other, before), (run, loaded))
     return found
 
 
@@ -187,7 +192,7 @@ def _load_run(run: Path) -> Checkpoint:
     return loaded
 
 
-def _check_twins(one: tuple[Path, Checkpoint], other: tuple[Path, Checkpoint]) -> None:
+def _check_same_recipe(one: tuple[Path, Checkpoint], other: tuple[Path, Checkpoint]) -> None:
     """Refuse two runs, each with its folder, that do not differ in their seed alone."""
     (folder, before), (run, loaded) = one, other
     recipe, wanted = loaded.config, before.config

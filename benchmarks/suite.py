@@ -84,7 +84,7 @@ def run_suite(
 
 
 def publish(out: Path) -> None:
-    """Commit the results in `out`: RESULTS.md with its plots, and docs/performance.md's block."""
+    """Copy the results in `out` into the checkout: RESULTS.md, its plots, docs/performance.md."""
     folder = RESULTS_MD.with_name("results")
     make_folder(folder)
     for name in (*plots.SUITE, RESULTS_FILE):

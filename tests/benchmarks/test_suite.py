@@ -68,14 +68,14 @@ def test_a_run_without_parity_exits_with_6(measured: dict, tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("measured")
-def test_publishing_renews_report_plots_and_block(
+def test_publishing_updates_report_plots_and_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "page.md").write_text(BLOCK.format("old"))
     monkeypatch.setattr(suite, "RESULTS_MD", tmp_path / "RESULTS.md")
     monkeypatch.setattr(suite, "DOCUMENT", tmp_path / "page.md")
     with pytest.raises(typer.Exit):
-        main(tmp_path / "run", commit=True)
+        main(tmp_path / "run", publish_results=True)
     results = json.loads((tmp_path / "results" / "results.json").read_text())
     assert (tmp_path / "page.md").read_text() == BLOCK.format(performance_block(results))
     linked = re.findall(r"\]\(([^)]+\.png)\)", (tmp_path / "RESULTS.md").read_text())
@@ -85,7 +85,7 @@ def test_publishing_renews_report_plots_and_block(
 
 def test_a_quick_run_is_not_published(tmp_path: Path) -> None:
     with pytest.raises(typer.BadParameter, match="without --quick"):
-        main(tmp_path, quick=True, commit=True)
+        main(tmp_path, quick=True, publish_results=True)
 
 
 def test_the_command_line_runs_it(
