@@ -1,4 +1,4 @@
-"""Which backgrounds preparation fails on: python -m benchmarks.robustness.conditions.
+"""In which scenes preparation fails: python -m benchmarks.robustness.conditions.
 
 Draws digits in every scene of `benchmarks.robustness.scenes`. Prints, for each scene, how many were
 found at their place and how many were read, and draws a contact sheet with an example of each.
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from benchmarks.markdown import table
 from benchmarks.robustness.reading import read_digit, side_by_side
-from benchmarks.robustness.scenes import SCENES, Cover
+from benchmarks.robustness.scenes import SCENES
 from edge_adder import EdgeAdder
 from edge_adder.contract import DIGITS
 from edge_adder.evaluation.figures import contact_sheet
 from edge_adder.evaluation.report import percent
 from edge_adder.files import write_atomically
-from edge_adder.preprocessing.morphology import bounding_box
+from edge_adder.preprocessing.morphology import relative_box
 from edge_adder.preprocessing.prepare import Box
 
 COUNT = 20
@@ -90,7 +90,7 @@ def measure(
         drawn = SCENES[scene](digit, generator)
         reading = read_digit(adder, drawn.picture)
         box = None if reading.preparation is None else reading.preparation.box
-        found += box is not None and _overlap(box, _box(drawn.cover)) >= MIN_OVERLAP
+        found += box is not None and _overlap(box, relative_box(drawn.cover > 0.5)) >= MIN_OVERLAP
         correct = reading.digit == digit
         if index == 0 or (read == index and not correct):  # the first, or the first that is wrong
             example = side_by_side(drawn.picture, reading.image)
@@ -102,13 +102,11 @@ def draw_examples(outcomes: dict[str, Outcome], count: int) -> bytes:
     """Return a contact sheet with the example of each scene, as PNG."""
     captions = [f"{name}: {each.read} of {count}" for name, each in outcomes.items()]
     tiles = np.stack([each.example for each in outcomes.values()])
-    return contact_sheet(tiles, captions, f"Digits read out of {count}, with an example of each")
-
-
-def _box(cover: Cover) -> Box:
-    rows, columns = bounding_box(cover > 0.5)
-    height, width = cover.shape
-    return columns.start / width, rows.start / height, columns.stop / width, rows.stop / height
+    title = (
+        f"Digits read, of {count} in each scene. "
+        "Each example is a failure where there was one; all black: no ink found"
+    )
+    return contact_sheet(tiles, captions, title)
 
 
 def _overlap(one: Box, other: Box) -> float:

@@ -1,4 +1,4 @@
-"""Synthetic pictures that show no single digit, drawn otherwise than those of the training.
+"""Synthetic pictures that show no single digit, drawn by different code from the training images.
 
 Training draws letters from fonts (`export.synthetic.negatives`); here they are strokes of a pen.
 The other kinds follow other formulas, too. All are whole pictures: on paper, on a screen or 28×28.

@@ -1,4 +1,4 @@
-"""Synthetic digits on many kinds of background: what a photograph may show around a digit.
+"""Scenes: synthetic digits with what a photograph may show around them.
 
 A scene draws one digit, with a hand and a place of its own, and says which pixels the digit covers.
 """

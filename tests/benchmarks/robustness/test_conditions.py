@@ -1,4 +1,4 @@
-"""Synthetic digits are found and read on all kinds of background."""
+"""Synthetic digits are found and read in every scene."""
 
 from __future__ import annotations
 
