@@ -44,13 +44,6 @@ def then_fail(values: Iterable[object]) -> Iterator[object]:
 
 
 class TestAnswers:
-    @pytest.mark.parametrize("batch_size", [1, 2, 3, 64])
-    def test_one_number_serves_all(self, adder: EdgeAdder, batch_size: int) -> None:
-        paths = [EXAMPLES / name for name in SAMPLES]
-        answers = list(adder.predict_many(paths, 4, batch_size=batch_size))
-        assert digits(answers) == [*SAMPLES.values()]
-        assert sums(answers) == [digit + 4 for digit in SAMPLES.values()]
-
     @pytest.mark.parametrize("workers", [1, 2, 5, None])
     def test_they_are_those_of_predict_and_of_pytorch(
         self, adder: EdgeAdder, vectors: dict, workers: int | None
@@ -273,9 +266,9 @@ class TestThreads:
         assert len(list(EdgeAdder(threads=2).predict_many(images, numbers, workers=2))) == 3000
         assert threads == {threading.current_thread()}
 
-    @pytest.mark.parametrize("workers", [1, 2, 5])
+    @pytest.mark.parametrize(("workers", "batch_size"), [(1, 1), (1, 3), (2, 2), (5, 3), (5, 64)])
     def test_large_and_small_files_keep_their_order(
-        self, adder: EdgeAdder, tmp_path: Path, workers: int
+        self, adder: EdgeAdder, tmp_path: Path, workers: int, batch_size: int
     ) -> None:
         images = []
         for index, name in enumerate([*SAMPLES] * 4):
@@ -283,8 +276,8 @@ class TestThreads:
             side = (28, 400)[index % 3 == 0]
             Image.fromarray(prepare_image(EXAMPLES / name)).resize((side, side)).save(path)
             images.append(path if index % 2 else path.read_bytes())
-        answers = adder.predict_many(images, 0, batch_size=3, workers=workers)
-        assert digits(answers) == [*SAMPLES.values()] * 4
+        answers = adder.predict_many(images, 4, batch_size=batch_size, workers=workers)
+        assert sums(answers) == [digit + 4 for digit in SAMPLES.values()] * 4
 
 
 def own_threads() -> list[threading.Thread]:

@@ -95,7 +95,6 @@ class TestFigures:
         assert by_sum[7] == (3, pytest.approx(1 / 3))  # 3 + 4 correct; 4 + 3 and 5 + 2 wrong
         assert by_sum[14] == (1, 1)  # 5 + 9
         assert by_sum[18] == (0, None)
-
         assert found.confusion[5][5] == found.confusion[3][3] == found.confusion[4][9] == 10
         assert np.sum(found.confusion) == 30
 
@@ -127,12 +126,9 @@ class TestFigures:
             assert line in text
 
 
-@pytest.mark.parametrize(
-    ("fraction", "decimals", "text"),
-    [(0.99567, 2, "99.57 %"), (0.5, 0, "50 %"), (1, 1, "100.0 %"), (None, 2, "")],
-)
-def test_percentages(fraction: float | None, decimals: int, text: str) -> None:
-    assert percent(fraction, decimals) == text
+def test_percentages() -> None:
+    shown = [percent(0.99567), percent(0.5, 0), percent(1, 1), percent(None)]
+    assert shown == ["99.57 %", "50 %", "100.0 %", ""]
 
 
 @pytest.mark.parametrize(("batch", "sizes"), [(None, {64, 6}), (4, {4})])
@@ -212,10 +208,8 @@ class TestCommandLine:
         assert done.stdout.startswith(f"default (edge) on {source}: 20 pictures x 10 numbers\n")
         assert "digit   95.00 %   calibration error " in done.stdout
         assert "\n1 picture was answered wrongly for at least one number\n" in done.stdout
-        assert done.stderr.splitlines() == [
-            "edge-adder: written: evaluation/confusion.png",
-            "edge-adder: written: evaluation/wrong.png",
-        ]
+        written = [line.removeprefix("edge-adder: written: ") for line in done.stderr.splitlines()]
+        assert written == [f"evaluation/{name}" for name in sorted(FIGURES)]
         assert {path.name for path in (tmp_path / "evaluation").iterdir()} == FIGURES
 
     def test_json(self, edge_adder: Callable, folder: Path, tmp_path: Path) -> None:
