@@ -19,6 +19,7 @@ from edge_adder.cli.main import main
 from edge_adder.predictor import BUNDLED_MODEL
 
 from .edge_adder.evaluation.idx import write_pair
+from .edge_adder.stderr import without_cpu_notice
 
 ROOT = Path(__file__).parent.parent
 
@@ -75,11 +76,14 @@ def edge_adder_process(tmp_path: Path) -> Run:
         settings: dict[str, object] = {"cwd": tmp_path, "timeout": 300, "text": True}
         if not {"stdout", "stderr"} & options.keys():
             settings["capture_output"] = True
-        return subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "edge_adder", *map(str, arguments)],
             check=False,
             **(settings | options),
         )
+        if isinstance(done.stderr, str):
+            done.stderr = without_cpu_notice(done.stderr)
+        return done
 
     return run
 

@@ -20,6 +20,8 @@ from edge_adder.cli.main import main
 from edge_adder.environment import peak_memory_bytes
 from edge_adder.files import read_file, write_atomically
 
+from .stderr import without_cpu_notice
+
 SEVEN = Path(__file__).parents[2] / "examples" / "seven.png"
 
 
@@ -48,6 +50,14 @@ def predict(
         return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), out, err)
 
     return run
+
+
+def test_one_notice_of_an_unknown_cpu_is_allowed_and_nothing_else() -> None:
+    notice = "onnxruntime cpuid_info warning: Unknown CPU vendor. cpuinfo_vendor value: 0\n"
+    other = "onnxruntime cpuid_info warning: Failed to initialize PyTorch cpuinfo library.\n"
+    assert without_cpu_notice(f"{notice}edge-adder: {other}") == f"edge-adder: {other}"
+    assert without_cpu_notice(notice + notice) == notice
+    assert without_cpu_notice(other) == other
 
 
 class TestWildcards:
