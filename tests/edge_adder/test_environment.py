@@ -49,19 +49,17 @@ def write(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-V2 = {"proc/self/cgroup": "0::/a/b\n"}
-V1 = {"proc/self/cgroup": "5:memory:/x\n2:cpu,cpuacct:/a/b\n1:cpuset:/y\n0::/\n"}
-
-
 def v1(folder: str, quota: str, period: str) -> dict[str, str]:
     """Files of version 1 for a control group in a folder."""
-    files = {"cpu.cfs_quota_us": quota, "cpu.cfs_period_us": period}
-    return V1 | {f"sys/fs/cgroup/{folder}/{name}": text for name, text in files.items()}
+    own = {"proc/self/cgroup": "5:memory:/x\n2:cpu,cpuacct:/a/b\n1:cpuset:/y\n0::/\n"}
+    place = f"sys/fs/cgroup/{folder}/cpu.cfs"
+    return own | {f"{place}_quota_us": quota, f"{place}_period_us": period}
 
 
-def v2(files: dict[str, str]) -> dict[str, str]:
+def v2(files: dict[str, str], own: str = "/a/b") -> dict[str, str]:
     """Files of version 2: ``cpu.max`` by folder."""
-    return V2 | {f"sys/fs/cgroup/{folder}/cpu.max": text for folder, text in files.items()}
+    maxima = {f"sys/fs/cgroup/{folder}/cpu.max": text for folder, text in files.items()}
+    return {"proc/self/cgroup": f"0::{own}\n"} | maxima
 
 
 CASES = {
@@ -70,10 +68,7 @@ CASES = {
     "v2 without a limit": (v2({"a/b": "max 100000\n"}), None),
     "v2, the group above is tighter": (v2({"a/b": "400000 100000", "a": "50000 100000"}), 0.5),
     "v2 in a container that sees only its own": (v2({".": "200000 100000"}), 2.0),
-    "v2 beside v1": (
-        {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/unified/cpu.max": "250000 100000"},
-        2.5,
-    ),
+    "v2 beside v1": (v2({"unified": "250000 100000"}, own="/"), 2.5),
     "v1": (v1("cpu,cpuacct/a/b", "250000\n", "100000\n"), 2.5),
     "v1 in a folder of another name": (v1("cpu/a/b", "100000", "50000"), 2.0),
     "v1 without a limit": (v1("cpu,cpuacct", "-1\n", "100000\n"), None),
@@ -88,21 +83,15 @@ def test_quota(tmp_path: Path, files: dict[str, str], quota: float | None) -> No
     assert cpu_quota(write(tmp_path, files)) == quota
 
 
-@pytest.mark.parametrize(
-    ("affinity", "quota", "allowed"),
-    [(8, "250000 100000", 3), (2, "250000 100000", 2), (8, "max 100000", 8), (8, "1000 100000", 1)],
-)
 def test_cores_are_the_smaller_of_affinity_and_quota(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, affinity: int, quota: str, allowed: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(affinity)), raising=False)
-    assert allowed_cores(write(tmp_path, v2({"a/b": quota}))) == allowed
-
-
-def test_without_affinity_all_cores_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    for cores, quota, allowed in ((8, 250000, 3), (2, 250000, 2), (8, "max", 8), (8, 1000, 1)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=cores: {*range(n)}, raising=False)
+        assert allowed_cores(write(tmp_path, v2({"a/b": f"{quota} 100000"}))) == allowed
+    monkeypatch.delattr(os, "sched_getaffinity")  # as outside of Linux
     monkeypatch.setattr(os, "cpu_count", lambda: 5)
-    assert allowed_cores(tmp_path) == 5
+    assert allowed_cores(tmp_path / "none") == 5
 
 
 def test_threads_auto_are_the_allowed_cores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +102,8 @@ def test_threads_auto_are_the_allowed_cores(monkeypatch: pytest.MonkeyPatch) -> 
     assert thread_count("auto") == 256
 
 
-@pytest.mark.parametrize("threads", [0, -1, 257, 1.0, "2", True, None])
-def test_other_threads_are_refused(threads: object) -> None:
-    with pytest.raises(InputError, match="threads must be auto or an integer from 1 to 256, got "):
-        EdgeAdder(threads=threads)
+def test_other_threads_are_refused() -> None:
+    message = "threads must be auto or an integer from 1 to 256, got "
+    for threads in (0, -1, 257, 1.0, "2", True, None):
+        with pytest.raises(InputError, match=message):
+            EdgeAdder(threads=threads)

@@ -27,11 +27,8 @@ def test_confusion_reddens_mistakes_by_how_often_they_were_made() -> None:
     png = confusion_matrix(matrix, "title")
     assert redness(png, 2, 2) == redness(png, 0, 0) == 0
     assert redness(png, 2, 7) > redness(png, 9, 4) > 20
-
-
-def test_confusion_without_a_mistake_is_grey() -> None:
-    png = confusion_matrix([[10 * (t == a) for a in range(10)] for t in range(10)], "title")
-    assert np.ptp(pixels(png), axis=2).max() == 0
+    without_one = confusion_matrix((10 * np.eye(10, dtype=int)).tolist(), "title")
+    assert np.ptp(pixels(without_one), axis=2).max() == 0
 
 
 @pytest.mark.parametrize(("count", "rows"), [(0, 0), (10, 1), (11, 2), (MAX_TILES + 5, 40)])

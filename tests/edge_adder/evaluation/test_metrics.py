@@ -31,8 +31,5 @@ def test_coverage_is_what_a_minimum_probability_keeps() -> None:
     assert found[0.5] == Coverage(0.5, answered=3 / 8, correct=2 / 3)
     assert found[0.9] == Coverage(0.9, answered=2 / 8, correct=1 / 2)  # 0.9 itself is kept
     assert found[0.999] == Coverage(0.999, answered=1 / 8, correct=1)
-
-
-def test_coverage_without_answers() -> None:
-    (first, *_) = coverage(np.zeros((0, 10)), np.zeros((0, 10), bool))
+    first, *_ = coverage(np.zeros((0, 10)), np.zeros((0, 10), bool))
     assert first == Coverage(0.0, answered=0, correct=None)

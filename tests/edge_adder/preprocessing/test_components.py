@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -64,9 +63,9 @@ def test_each_pixel_has_the_length_of_its_run() -> None:
     assert run_lengths(mask).tolist() == [[2, 2, 0, 1], [0, 3, 3, 3]]
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (5, 3)])
-def test_an_empty_mask_has_none(shape: tuple[int, int]) -> None:
-    found = find_components(np.zeros(shape, bool))
-    assert len(found) == 0
-    assert not found.mask(np.zeros(0, bool)).any()
-    assert found.total(np.ones(shape, np.float32)).size == 0
+def test_an_empty_mask_has_none() -> None:
+    for shape in ((1, 1), (5, 3)):
+        found = find_components(np.zeros(shape, bool))
+        assert len(found) == 0
+        assert not found.mask(np.zeros(0, bool)).any()
+        assert found.total(np.ones(shape, np.float32)).size == 0
