@@ -1,0 +1,33 @@
+"""The workflow that runs the tests on other systems."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
+
+
+def test_every_file_that_it_names_exists() -> None:
+    names = r"tests/[\w./]*\w|\.ci/run|constraints-\w+\.txt"
+    named = re.findall(names, WORKFLOW.read_text())
+    assert len(named) > 9
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_every_system_tests_every_python_and_the_oldest_dependencies() -> None:
+    yaml = pytest.importorskip("yaml")
+    matrix = yaml.safe_load(WORKFLOW.read_text())["jobs"]["runtime"]["strategy"]["matrix"]
+    systems = {name.partition("-")[0] + "-arm" * name.endswith("-arm") for name in matrix["system"]}
+    assert systems == {"ubuntu", "ubuntu-arm", "macos", "windows"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    oldest = project["requires-python"].removeprefix(">=")
+    assert matrix["python"] == [oldest, "3.12", "3.13", "3.14"]
+    assert [each["system"] for each in matrix["include"]] == matrix["system"]
+    assert {(each["python"], each["dependencies"]) for each in matrix["include"]} == {
+        (oldest, "oldest")
+    }
