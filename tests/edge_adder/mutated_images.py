@@ -15,12 +15,12 @@ import sys
 import time
 import warnings
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from edge_adder import EdgeAdderError, prepare_image
+from edge_adder.environment import peak_memory_bytes
 
 SEED = 20_251_122
 MEMORY_BYTES = 2_000_000_000
@@ -106,13 +106,8 @@ def main(first: int, stop: int) -> None:
         except Exception as error:  # noqa: BLE001  whatever it is, it is counted
             outcomes[f"{type(error).__name__} of {index}"] += 1
         slowest = max(slowest, (time.process_time() - began, index))
-    print(json.dumps({"outcomes": outcomes, "slowest_s": slowest, "peak_bytes": peak_bytes()}))
-
-
-def peak_bytes() -> int:
-    """Peak memory of this program; `getrusage` also counts that of the one before it."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    peak = peak_memory_bytes()
+    print(json.dumps({"outcomes": outcomes, "slowest_s": slowest, "peak_bytes": peak}))
 
 
 if __name__ == "__main__":

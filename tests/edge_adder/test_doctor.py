@@ -142,7 +142,7 @@ class TestSomethingIsWrong:
             assert install_command(wheel) in text
 
     def test_an_onnxruntime_that_cannot_be_imported(self, edge_adder_with: Callable) -> None:
-        done = edge_adder_with(["onnxruntime-gpu"], "", "doctor")
+        done = edge_adder_with("", "doctor")
         assert (done.returncode, done.stderr) == (4, "")
         last = done.stdout.splitlines()[-1]
         assert last.startswith("BAD onnxruntime  onnxruntime cannot be imported (module")

@@ -216,7 +216,7 @@ def test_an_onnxruntime_that_cannot_be_imported(runtimes: dict, found: str, whee
 @pytest.mark.parametrize("package", ["", "raise ImportError('no symbol')"])
 def test_it_exits_with_4(edge_adder_with: Callable, package: str) -> None:
     """As it is after one of two wheels was uninstalled."""
-    done = edge_adder_with(["onnxruntime-gpu"], package, "predict", SEVEN, "5")
+    done = edge_adder_with(package, "predict", SEVEN, "5")
     assert (done.returncode, done.stdout) == (4, ""), done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("edge-adder: error: onnxruntime cannot be imported (")
