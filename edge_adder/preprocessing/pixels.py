@@ -22,7 +22,7 @@ _FULL_SCALES = (1.0, *(float(2**bits - 1) for bits in (8, 10, 12, 14, 16)))
 _OVERSHOOT = 1.5
 """How far above full brightness a float image may be, as a factor: filters leave such values."""
 
-_BAND_PIXELS = 1_000_000
+_BAND_PIXELS = 250_000
 """Pixels that are shrunk together: a large picture needs no second copy then."""
 
 _COLOUR_NOISE = 12
@@ -77,8 +77,10 @@ def _shrink_image(image: Image.Image, mode: str, factor: int) -> Image.Image:
     In bands, so that neither the conversion nor Pillow's premultiplied colours copy the whole.
     """
     width, height = image.size
+    if image.mode == mode != "RGBA":
+        return image.reduce(factor)
     if width * height <= _BAND_PIXELS:
-        return (image if image.mode == mode else image.convert(mode)).reduce(factor)
+        return image.convert(mode).reduce(factor)
     shrunk = Image.new(mode, (-(-width // factor), -(-height // factor)))
     rows = factor * max(1, _BAND_PIXELS // (width * factor))
     for top in range(0, height, rows):
