@@ -96,13 +96,10 @@ def test_networks_of_the_checkout_and_of_a_run_are_measured(
         checkpoints.save(made, folder / f"{name}.safetensors")
     document = tmp_path / "networks.md"
     document.write_text("<!-- networks: a -->\nold\n<!-- /networks -->")
-    for name, value in (
-        ("WEIGHTS_DIR", weights),
-        ("MEASURED", tmp_path / "measured.json"),
-        ("DOCUMENT", document),
-        ("PLOT", tmp_path / "plot.png"),
-    ):
-        monkeypatch.setattr(comparison, name, value)
+    monkeypatch.setattr(comparison, "WEIGHTS_DIR", weights)
+    monkeypatch.setattr(comparison, "MEASURED", tmp_path / "measured.json")
+    monkeypatch.setattr(comparison, "DOCUMENT", document)
+    monkeypatch.setattr(comparison, "PLOT", tmp_path / "plot.png")
     two = {name: networks.NETWORKS[name] for name in ("edge", "wide")}
     monkeypatch.setattr(networks, "NETWORKS", two)
     export = create_autospec(to_onnx.export, side_effect=pass_the_gate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import numpy as np
 import onnxruntime as ort
@@ -57,16 +58,15 @@ def test_every_configuration_is_compared_and_passes(
 def test_it_continues_and_starts_again_for_other_images(
     matrix: Matrix, network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ran: list[object] = []
-    run = parity_matrix._run
-    monkeypatch.setattr(parity_matrix, "_run", lambda *args: ran.append(args) or run(*args))
+    run = create_autospec(parity_matrix._run, side_effect=parity_matrix._run)
+    monkeypatch.setattr(parity_matrix, "_run", run)
     first = matrix(network, 3)
-    assert len(ran) == len(first) == 7
+    assert run.call_count == len(first) == 7
     min(tmp_path.iterdir()).unlink()
     assert matrix(network, 3) == first
-    assert len(ran) == 8
+    assert run.call_count == 8
     matrix(network, 2)
-    assert len(ran) == 15
+    assert run.call_count == 15
 
 
 @pytest.mark.usefixtures("one_level")

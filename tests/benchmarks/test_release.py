@@ -199,11 +199,7 @@ class TestRefusing:
     @pytest.mark.parametrize(
         ("file", "damaged", "message"),
         [
-            (
-                "history.json",
-                "[]",
-                "1 has 0 of 1 epochs: finish it with `edge-adder train --resume",
-            ),
+            ("history.json", "[]", "1 has 0 of 1 epochs: finish it with `edge-adder train --res"),
             ("history.json", "1", "1 has no readable history.json"),
             ("history.json", "no JSON", "1 has no readable history.json"),
             ("history.json", None, "1 has no readable history.json"),
@@ -232,8 +228,8 @@ class TestRefusing:
     ) -> None:
         path = runs[1] / "checkpoint.safetensors"
         made = checkpoints.load(path)
-        made = dataclasses.replace(made, network=network, config=made.config | change)
-        checkpoints.save(made, path)
+        config = made.config | change
+        checkpoints.save(dataclasses.replace(made, network=network, config=config), path)
         with pytest.raises(CheckpointError, match=message):
             releasing.load_runs(runs[:2])
 
