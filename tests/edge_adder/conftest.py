@@ -52,13 +52,10 @@ def site_packages(tmp_path: Path) -> Callable[..., Path]:
 def edge_adder_with(
     site_packages: Callable[..., Path],
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the command line where these distributions of onnxruntime, and no others, are installed.
+    """Runs the command line where onnxruntime-gpu alone is installed, and is all of `package`."""
 
-    The package that they bring is all of `package`.
-    """
-
-    def run(names: list[str], package: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-        folder = str(site_packages(*names, package=package))
+    def run(package: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        folder = str(site_packages("onnxruntime-gpu", package=package))
         code = (
             "import sys, importlib.metadata\n"
             f"sys.path.insert(0, {folder!r})\n"
@@ -67,8 +64,7 @@ def edge_adder_with(
             "from edge_adder.cli.main import main\n"
             f"main({list(map(str, arguments))!r})"
         )
-        return subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=False
-        )
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
 
     return run
