@@ -242,13 +242,13 @@ class TestRefusing:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         def write(_: object, folder: Path, *__: object) -> dict:
-            for name in (*MODEL_FILES, *PICTURES):
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes(b"new")
+            for path in (folder / name for name in (*MODEL_FILES, *PICTURES)):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(b"new")
             return dict(committed["figures"])
 
-        monkeypatch.setattr(releasing, "make_model", write)
-        monkeypatch.setattr(releasing, "draw_pictures", write)
+        for name in ("make_model", "draw_pictures"):
+            monkeypatch.setattr(releasing, name, write)
         root = make_checkout(tmp_path / "root")
         (root / DOCUMENT).write_text("no block")
         with pytest.raises(InputError, match="0 blocks 'edge', expected one"):
