@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from edge_adder import EdgeAdder, InputError
-from edge_adder.checks import check_number
 from edge_adder.contract import CONTRACT, IMPOSSIBLE_LOG_PROBABILITY
 from edge_adder.predictor import BUNDLED_MODEL
 
@@ -76,29 +75,21 @@ class TestPredict:
             prediction = adder.predict(seven, kind(7))
             assert (prediction.sum, type(prediction.number)) == (14, int)
 
-    @pytest.mark.parametrize(
-        "number", [-1, 10, 3.0, "3", None, True, np.bool_(1), [3], 10**30, float("nan")]
-    )
-    def test_anything_else_is_none(
-        self, adder: EdgeAdder, seven: np.ndarray, number: object
-    ) -> None:
-        with pytest.raises(InputError, match="number must be an integer from 0 to 9, got "):
-            adder.predict(seven, number)
-        with pytest.raises(InputError):
-            check_number(number)
+    def test_anything_else_is_none(self, adder: EdgeAdder, seven: np.ndarray) -> None:
+        for number in (-1, 10, 3.0, "3", None, True, np.bool_(1), [3], 10**30, float("nan")):
+            with pytest.raises(InputError, match="number must be an integer from 0 to 9, got "):
+                adder.predict(seven, number)
 
 
 class TestSharing:
     def test_16_threads_get_the_serial_answers_bit_for_bit(
         self, adder: EdgeAdder, vectors: dict
     ) -> None:
-        images, numbers = vectors["image"], vectors["number"]
+        def ask(row: int) -> list[bytes]:
+            inputs = (vectors[name][row : row + 1] for name in ("image", "number"))
+            return [output.tobytes() for output in adder.run(*inputs)]
 
-        def ask(row: int) -> tuple[bytes, bytes]:
-            digit, total = adder.run(images[row : row + 1], numbers[row : row + 1])
-            return digit.tobytes(), total.tobytes()
-
-        rows = [row % len(numbers) for row in range(3200)]
+        rows = [row % 300 for row in range(3200)]
         serial = [ask(row) for row in rows]
         with ThreadPoolExecutor(16) as pool:
             assert list(pool.map(ask, rows)) == serial
