@@ -13,7 +13,6 @@ import os
 import re
 import signal
 import sys
-import traceback
 import warnings
 from typing import Annotated, Any, NoReturn
 
@@ -22,7 +21,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from edge_adder import __version__
-from edge_adder.cli.output import say
+from edge_adder.cli.output import say, say_traceback
 from edge_adder.errors import EdgeAdderError, ExitCode
 
 COMMANDS = ("predict", "info", "bench", "evaluate", "doctor", "networks", "train", "export")
@@ -98,6 +97,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not if it is closed
             stream.reconfigure(errors="backslashreplace")
+    if sys.stdout is None:
+        say("error: standard output is closed: expected it open, for the answer")
+        sys.exit(ExitCode.FILE)
     warnings.filterwarnings("ignore", module="PIL")  # about files that load all the same
     if hasattr(signal, "SIGPIPE"):  # end quietly when the reader, such as head, has enough
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -105,15 +107,14 @@ def main(argv: list[str] | None = None) -> NoReturn:
         code = app(
             args=arguments or ["--help"], prog_name="edge-adder", standalone_mode=False, obj=debug
         )
-        if sys.stdout is not None:
-            sys.stdout.flush()  # a full disk shows here, not in a traceback at the end
+        sys.stdout.flush()  # a full disk shows here, not in a traceback at the end
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except SystemExit:  # click's, of a broken pipe
         code = _drop_output()
     except Exception as error:  # noqa: BLE001  one line, whatever happened
         if debug:
-            traceback.print_exc()
+            say_traceback(error)
         code, message = _describe(error, arguments, debug)
         if not _has_no_reader(error):
             say(f"error: {message}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 
 import typer
@@ -16,9 +18,23 @@ def print_json(value: object) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line to stderr, unless that is closed."""
-    if sys.stderr is not None:
-        print(f"edge-adder: {printable(line)}", file=sys.stderr)
+    """Print a line to stderr, if that takes it; answers and exit codes never depend on it."""
+    _write_to_stderr(f"edge-adder: {printable(line)}\n")
+
+
+def say_traceback(error: BaseException) -> None:
+    """Print an exception's traceback to stderr, as `say` does a line."""
+    _write_to_stderr("".join(traceback.format_exception(error)))
+
+
+def _write_to_stderr(text: str) -> None:
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:  # what is left in the buffer would fail again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def say_progress(part: str) -> None:

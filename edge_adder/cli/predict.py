@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -18,7 +17,7 @@ from edge_adder.cli.options import (
     SpinningOption,
     ThreadsOption,
 )
-from edge_adder.cli.output import print_json, printable, say
+from edge_adder.cli.output import print_json, printable, say, say_traceback
 from edge_adder.contract import DIGITS
 from edge_adder.errors import EdgeAdderError, ExitCode, InputError
 from edge_adder.files import is_same_file
@@ -281,7 +280,7 @@ def _print_error(image: str, error: EdgeAdderError, options: _Options) -> None:
     from edge_adder.preprocessing.prepare import CROP_TO_ONE
 
     if options.debug:
-        traceback.print_exception(error)
+        say_traceback(error)
     message = str(error)
     if message.endswith(CROP_TO_ONE):
         message += ", or read all with --each"

@@ -61,10 +61,24 @@ def test_a_full_disk_behind_stdout_is_one_line(edge_adder_process: Run) -> None:
     assert done.returncode == 5
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+def test_answers_and_exit_codes_do_not_depend_on_stderr(
+    edge_adder_process: Run, debug: list[str]
+) -> None:
+    arguments = ["predict", "none.png", SEVEN, "5", "--provider", "auto", *debug]
+    wanted = edge_adder_process(*arguments)
+    with Path("/dev/full").open("w") as full:
+        done = edge_adder_process(*arguments, stdout=subprocess.PIPE, stderr=full)
+    assert (done.returncode, done.stdout) == (wanted.returncode, wanted.stdout)
+    assert done.returncode == 6
+    assert "7 + 5 = 12" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("redirection", "image", "code", "message"),
     [
-        (">&-", SEVEN, 0, ""),
+        (">&-", SEVEN, 5, "standard output is closed: expected it open, for the answer"),
         ("2>&-", "none.png", 2, ""),
         ("</dev/null", "-", 2, "standard input: the file is empty"),
         ("<&-", "-", 2, "standard input is closed: expected an image on it for -"),
