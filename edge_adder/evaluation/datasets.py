@@ -10,7 +10,6 @@ import math
 import os
 import re
 import struct
-import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,6 +39,15 @@ LABELS_FILE = "labels.csv"
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
 """Suffixes of a picture's name, in lower case."""
+
+MAX_IDX_BYTES = 640_000_000
+"""Largest IDX file that is read, uncompressed: more than EMNIST's 547 MB."""
+
+MAX_TABLE_BYTES = 64_000_000
+"""Largest table that is read: about a million rows."""
+
+MAX_FILES, MAX_DEPTH = 500_000, 32
+"""Largest number of files, and of nested folders, that are searched for pictures."""
 
 _IDX_IMAGES, _IDX_LABELS = 0x0803, 0x0801  # magic numbers: unsigned bytes, three axes or one
 _IDX_NAME = re.compile(r"(.*)images(.?)idx3(.*?)(\.gz)?$")
@@ -193,12 +201,15 @@ def _labels_beside(images: Path) -> Path:
 
 def _read_idx(path: Path, kind: int) -> NDArray[np.uint8]:
     """Read an IDX file of unsigned bytes, plain or gzipped, with the magic number `kind`."""
-    data = read_file(path, limit=sys.maxsize, what="an IDX file")
+    data = read_file(path, limit=MAX_IDX_BYTES, what="an IDX file")
     if path.suffix == ".gz":
         try:
-            data = gzip.decompress(data)
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+                data = file.read(MAX_IDX_BYTES + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise InputError(f"{path} is not a complete gzip file: {error}") from error
+    if len(data) > MAX_IDX_BYTES:
+        raise InputError(f"{path} has more than {MAX_IDX_BYTES:,} bytes of data, the maximum")
     axes = kind & 0xFF
     start = 4 * (1 + axes)
     if len(data) < start or struct.unpack(">I", data[:4])[0] != kind:
@@ -213,7 +224,9 @@ def _read_idx(path: Path, kind: int) -> NDArray[np.uint8]:
 
 
 def _load_table(table: Path) -> LabelledPictures:
-    data = read_file(table, limit=sys.maxsize, what="a table")
+    data = read_file(table, limit=MAX_TABLE_BYTES, what="a table")
+    if len(data) > MAX_TABLE_BYTES:
+        raise InputError(f"{table} has more than {MAX_TABLE_BYTES:,} bytes, the maximum")
     try:
         lines = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
         rows = [(row["file"] or "", row["label"]) for row in lines]
@@ -229,20 +242,25 @@ def _load_table(table: Path) -> LabelledPictures:
     if wrong or not rows:
         what = f"label {wrong[0]!r}" if wrong else "no rows"
         raise InputError(f"{table} has {what}, expected files and labels 0 to {DIGITS - 1}")
-    beside, inside = table.parent, table.parent / "images"
-    return _pictures(
-        table.parent,
-        [
-            (name, beside / name if (beside / name).exists() else inside / name, int(label))
-            for name, label in rows
-        ],
-    )
+    return _pictures(table.parent, [(name, _find(table, name), int(label)) for name, label in rows])
+
+
+def _find(table: Path, name: str) -> Path:
+    """Return the path of a file in a table: beside it or in ``images``, never elsewhere."""
+    folder = table.parent
+    path = folder / name if (folder / name).exists() else folder / "images" / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{table} names {name!r}, expected files in its folder")
+    return path
 
 
 def _load_named(folder: Path) -> LabelledPictures:
     labelled, unlabelled = [], 0
     for path in sorted(_walk(folder)):
         if path.suffix.lower() not in SUFFIXES:
+            continue
+        if path.exists() and not path.is_file():  # a named pipe may never end
+            unlabelled += 1
             continue
         by_folder = re.fullmatch("[0-9]", path.parent.name) if path.parent != folder else None
         label = by_folder or _LABELLED_NAME.match(path.name)
@@ -256,12 +274,17 @@ def _load_named(folder: Path) -> LabelledPictures:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Yield all files below a folder, following links; hidden ones are skipped."""
+    """Yield all files below a folder, following links; hidden ones are skipped.
+
+    Raises:
+        InputError: There are more than `MAX_FILES`, or they are nested deeper than `MAX_DEPTH`.
+    """
 
     def stop(error: OSError) -> NoReturn:
         raise error
 
-    seen = set()
+    seen: set[str] = set()
+    depth, count = len(folder.parts), 0
     for place, folders, names in os.walk(folder, followlinks=True, onerror=stop):
         real = os.path.realpath(place)
         if real in seen:  # a link to a folder above
@@ -269,6 +292,11 @@ def _walk(folder: Path) -> Iterator[Path]:
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        count += len(names)
+        if count > MAX_FILES:
+            raise InputError(f"{folder} has more than {MAX_FILES:,} files, the maximum")
+        if folders and len(Path(place).parts) - depth >= MAX_DEPTH:
+            raise InputError(f"{folder} has folders nested more than {MAX_DEPTH} deep, the maximum")
         yield from (Path(place) / name for name in names if not name.startswith("."))
 
 
