@@ -55,10 +55,8 @@ class TestRounds:
         order: list[str] = []
         calls = {name: lambda name=name: order.append(name) for name in ("a", "b")}
         times = time_interleaved(calls, count=BLOCK + 3, warm_up=2)
-        blocks = [
-            name for size in (2, WARMUP + BLOCK, WARMUP + 3) for name in "ab" for _ in range(size)
-        ]
-        assert order == blocks
+        blocks = [name * size for size in (2, WARMUP + BLOCK, WARMUP + 3) for name in "ab"]
+        assert "".join(order) == "".join(blocks)
         assert {len(each.counted) for each in times.values()} == {BLOCK + 3}
         assert {len(each.first) for each in times.values()} == {2}
 
@@ -77,10 +75,6 @@ class TestRounds:
         assert times.first.tolist() == [20_000, 20_000]
         assert set(times.counted.tolist()) == {1000}
         assert CallLatency.from_times(times, times).first == 20
-
-    def test_the_call_itself_is_timed(self) -> None:
-        times = time_interleaved({"nap": lambda: time.sleep(0.002)}, count=5, warm_up=0)
-        assert (times["nap"].counted >= 2_000_000).all()
 
     def test_a_ratio_is_taken_within_each_round(self) -> None:
         reference = times_of(1000, 3000, 2000)  # the clock's speed changes
