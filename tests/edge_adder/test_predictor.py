@@ -95,14 +95,11 @@ class TestSharing:
             assert list(pool.map(ask, rows)) == serial
 
     def test_it_is_immutable(self, adder: EdgeAdder) -> None:
-        for change in (
-            lambda: setattr(adder, "provider", "cuda"),
-            lambda: delattr(adder, "threads"),
-            lambda: setattr(adder, "anything", 1),
-        ):
+        for name in ("provider", "anything"):
             with pytest.raises(AttributeError):
-                change()
-        assert adder.predict(EXAMPLES / "seven.png", 1).digit == 7
+                setattr(adder, name, "cuda")
+        with pytest.raises(AttributeError):
+            del adder.threads
 
     def test_what_it_hands_out_is_a_copy(self, adder: EdgeAdder) -> None:
         adder.contract["version"] = 9
