@@ -78,7 +78,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(
-    ("threads", "method", "count"), [(1, "fork", 30), (2, "fork", 30), (2, "spawn", 4)]
+    ("threads", "method", "count"), [(1, "fork", 50), (2, "fork", 50), (2, "spawn", 4)]
 )
 def test_processes_answer_while_their_parent_is_busy(
     run: Callable[..., str], threads: int, method: str, count: int
@@ -100,7 +100,7 @@ def keep_busy():
 
 busy = threading.Thread(target=keep_busy)
 busy.start()
-for _ in range(30):
+for _ in range(50):
     if not (child := os.fork()):
         signal.alarm(20)  # a child that hangs is killed
         os._exit(len(list(ADDER.predict_many(SQUARES[:600], 1))) != 600)
@@ -112,13 +112,13 @@ busy.join()
 
 @needs_fork
 @pytest.mark.parametrize("core", ["Haswell", None])
-def test_processes_that_are_forked_during_predict_many_answer(
+def test_50_processes_that_are_forked_during_predict_many_answer(
     run: Callable[..., str], monkeypatch: pytest.MonkeyPatch, core: str | None
 ) -> None:
     """Also where OpenBLAS, which numpy brings, would use threads for the kernels of this CPU."""
     monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     environment = {} if core is None else {"OPENBLAS_CORETYPE": core}
-    assert run(DURING_PREDICT_MANY, 1, **environment) == "0" * 30
+    assert run(DURING_PREDICT_MANY, 1, **environment) == "0" * 50
 
 
 ENDS = """
