@@ -15,7 +15,14 @@ from torchvision.datasets import MNIST
 
 from edge_adder.contract import DIGITS, IMAGE_SIDE
 from edge_adder.errors import FileAccessError, InputError, one_line
-from edge_adder.evaluation.datasets import MNIST_FILES, cache_dir, find_data_dir, has_mnist
+from edge_adder.evaluation.datasets import (
+    MNIST_FILES,
+    cache_dir,
+    find_data_dir,
+    find_plain_or_gzipped,
+    has_mnist,
+    read_idx_pair,
+)
 from export.synthetic.digits import draw_digits
 from export.synthetic.negatives import NON_DIGIT, draw_negatives
 
@@ -68,39 +75,34 @@ def load_mnist(data_dir: Path | None = None, *, train: bool) -> LabelledImages:
     named = find_data_dir(data_dir)
     folder = named if named is not None else cache_dir()
     raw = folder / "MNIST" / "raw"
-    expected = f"{', '.join(MNIST_FILES)} (uncompressed) in {raw}"
-    if named is not None and not has_mnist(named):
-        raise InputError(f"no MNIST in {named}: expected {expected}")
+    expected = f"{', '.join(MNIST_FILES)}, or each with .gz, in {raw}"
+    if not has_mnist(folder):
+        if named is not None:
+            raise InputError(f"no MNIST in {named}: expected {expected}")
+        _download(folder, expected)
+    names = MNIST_FILES[:2] if train else MNIST_FILES[2:]
+    images, labels = (find_plain_or_gzipped(raw, name) or raw / name for name in names)
+    try:
+        pixels, digits = read_idx_pair(images, labels)
+    except InputError as error:
+        if named is not None:
+            raise
+        raise InputError(f"{error}; delete {raw} to download MNIST again") from error
+    if pixels.shape[1:] != (IMAGE_SIDE, IMAGE_SIDE):
+        side = "x".join(map(str, pixels.shape[1:]))
+        raise InputError(f"{images} has images of {side}, expected {IMAGE_SIDE}x{IMAGE_SIDE}")
+    return LabelledImages(torch.tensor(pixels).unsqueeze(1), torch.from_numpy(digits))
+
+
+def _download(folder: Path, expected: str) -> None:
+    """Download MNIST into a folder; `expected` says which files would do instead."""
     try:
         with contextlib.redirect_stdout(sys.stderr):  # torchvision prints its progress
-            mnist = MNIST(str(folder), train=train, download=named is None)
-        images, labels = mnist.data.unsqueeze(1), mnist.targets.long()
-    except (OSError, RuntimeError) as error:
-        if not has_mnist(folder):
-            raise FileAccessError(
-                f"MNIST could not be downloaded ({one_line(error)}): put {expected}"
-            ) from error
-        raise _damaged(raw, one_line(error)) from error
-    except (ValueError, AssertionError, IndexError, KeyError, TypeError) as error:
-        raise _damaged(raw, one_line(error)) from error
-    _check(images, labels, raw)
-    return LabelledImages(images, labels)
-
-
-def _check(images: Tensor, labels: Tensor, raw: Path) -> None:
-    if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < DIGITS:
-        raise _damaged(raw, f"labels from {labels.min()} to {labels.max()}")
-    shape = (1, IMAGE_SIDE, IMAGE_SIDE)
-    if images.shape[1:] != shape or len(images) != len(labels) or len(labels) == 0:
-        raise _damaged(
-            raw,
-            "expected as many labels as 28x28 images, "
-            f"got {tuple(images.shape)} and {tuple(labels.shape)}",
-        )
-
-
-def _damaged(raw: Path, reason: str) -> InputError:
-    return InputError(f"MNIST in {raw} is damaged: {reason}; replace its files, or delete them all")
+            MNIST(str(folder), download=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise FileAccessError(
+            f"MNIST could not be downloaded ({one_line(error)}): put {expected}"
+        ) from error
 
 
 def split_indices(count: int, split: Split, seed: int) -> tuple[Tensor, Tensor]:

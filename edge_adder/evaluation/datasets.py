@@ -32,7 +32,7 @@ MNIST_FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-"""The four files of MNIST, uncompressed, in ``<data dir>/MNIST/raw``."""
+"""The four files of MNIST in ``<data dir>/MNIST/raw``; each may be gzipped, as NAME.gz."""
 
 LABELS_FILE = "labels.csv"
 """Name of a table of pictures with the columns ``file`` and ``label``; others are ignored."""
@@ -50,6 +50,7 @@ MAX_FILES, MAX_DEPTH = 500_000, 32
 """Largest number of files, and of nested folders, that are searched for pictures."""
 
 _IDX_IMAGES, _IDX_LABELS = 0x0803, 0x0801  # magic numbers: unsigned bytes, three axes or one
+_GZIP = b"\x1f\x8b"  # magic number (RFC 1952)
 _IDX_NAME = re.compile(r"(.*)images(.?)idx3(.*?)(\.gz)?$")
 _LABELLED_NAME = re.compile(r"([0-9])(?![0-9A-Za-z])")
 
@@ -115,7 +116,13 @@ def find_data_dir(data_dir: Path | None) -> Path | None:
 def has_mnist(data_dir: Path) -> bool:
     """Check whether MNIST's four files are in ``data_dir/MNIST/raw``; unreadable counts as no."""
     raw = data_dir / "MNIST" / "raw"
-    return all(os.path.isfile(raw / name) for name in MNIST_FILES)  # noqa: PTH113  never raises
+    return all(find_plain_or_gzipped(raw, name) is not None for name in MNIST_FILES)
+
+
+def find_plain_or_gzipped(folder: Path, name: str) -> Path | None:
+    """Return the file of this name, or else NAME.gz; None where neither can be seen."""
+    paths = (folder / name, folder / f"{name}.gz")
+    return next((path for path in paths if os.path.isfile(path)), None)  # noqa: PTH113  never raises
 
 
 def load(data_dir: Path | None = None) -> LabelledPictures:
@@ -157,22 +164,30 @@ def load(data_dir: Path | None = None) -> LabelledPictures:
 
 
 def load_idx(images: Path, labels: Path) -> LabelledPictures:
+    """Read a pair of IDX files as labelled pictures; the errors are those of `read_idx_pair`."""
+    pixels, digits = read_idx_pair(images, labels)
+    names = [f"{images.name}[{index}]" for index in range(len(digits))]
+    return LabelledPictures(images, names, list(pixels), digits)
+
+
+def read_idx_pair(images: Path, labels: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Read a pair of IDX files, plain or gzipped (format: yann.lecun.com/exdb/mnist).
+
+    Returns:
+        Images, uint8 (count, height, width), read-only; labels, int64 (count,), 0 to 9.
 
     Raises:
         InputError: They are missing, damaged, or do not belong together.
         FileAccessError: One of them cannot be read.
     """
-    pixels = _read_idx(images, _IDX_IMAGES)
-    digits = _read_idx(labels, _IDX_LABELS)
+    pixels, digits = _read_idx(images, _IDX_IMAGES), _read_idx(labels, _IDX_LABELS)
     if len(pixels) != len(digits):
         raise InputError(f"{images} has {len(pixels)} images, {labels.name} {len(digits)} labels")
     if len(digits) == 0:
         raise InputError(f"{images} has no images")
     if digits.max() >= DIGITS:
         raise InputError(f"{labels} has label {digits.max()}, expected 0 to {DIGITS - 1}")
-    names = [f"{images.name}[{index}]" for index in range(len(digits))]
-    return LabelledPictures(images, names, list(pixels), digits.astype(np.int64))
+    return pixels, digits.astype(np.int64)
 
 
 def _find_idx(folder: Path) -> Path | None:
@@ -193,16 +208,16 @@ def _find_idx(folder: Path) -> Path | None:
 def _labels_beside(images: Path) -> Path:
     """Return the IDX file of labels that belongs to one of images."""
     plain = _IDX_NAME.sub(r"\1labels\2idx1\3", images.name)
-    for name in (plain, f"{plain}.gz"):
-        if (images.parent / name).is_file():
-            return images.parent / name
-    raise InputError(f"no labels for {images}: expected {plain} beside it")
+    labels = find_plain_or_gzipped(images.parent, plain)
+    if labels is None:
+        raise InputError(f"no labels for {images}: expected {plain} beside it")
+    return labels
 
 
 def _read_idx(path: Path, kind: int) -> NDArray[np.uint8]:
     """Read an IDX file of unsigned bytes, plain or gzipped, with the magic number `kind`."""
     data = read_file(path, limit=MAX_IDX_BYTES, what="an IDX file")
-    if path.suffix == ".gz":
+    if data.startswith(_GZIP):  # whatever its name: browsers unpack, and keep the suffix
         try:
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
                 data = file.read(MAX_IDX_BYTES + 1)
@@ -213,7 +228,9 @@ def _read_idx(path: Path, kind: int) -> NDArray[np.uint8]:
     axes = kind & 0xFF
     start = 4 * (1 + axes)
     if len(data) < start or struct.unpack(">I", data[:4])[0] != kind:
-        raise InputError(f"{path} is not an IDX file of unsigned bytes with {axes} axes")
+        what = _name_content(data)
+        reason = f"{what}, not an IDX file" if what else "not an IDX file"
+        raise InputError(f"{path} is {reason} of unsigned bytes with {axes} axes")
     shape = struct.unpack(f">{axes}I", data[4:start])
     if math.prod(shape) != len(data) - start:
         raise InputError(
@@ -221,6 +238,20 @@ def _read_idx(path: Path, kind: int) -> NDArray[np.uint8]:
             f"{' x '.join(map(str, shape))}"
         )
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
+def _name_content(data: bytes) -> str:
+    """Say what a file is that was taken for an IDX file; nothing where that is not clear."""
+    start = data[:1000].lstrip().lower()
+    if not data:
+        return "empty"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "an HTML page (its download failed)"
+    if start.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS (run `git lfs pull`)"
+    if start.startswith(b"pk\x03\x04"):
+        return "a ZIP archive (unpack it)"
+    return "text" if start.isascii() and b"\0" not in start else ""
 
 
 def _load_table(table: Path) -> LabelledPictures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from pathlib import Path
 
@@ -69,16 +70,50 @@ def test_without_data_the_four_files_are_named(
     assert "\n" not in message
 
 
+def test_gzipped_files(raw: Path, tmp_path: Path) -> None:
+    plain = [load_mnist(tmp_path, train=train).sha256 for train in (True, False)]
+    for path in [*raw.iterdir()]:
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    assert [load_mnist(tmp_path, train=train).sha256 for train in (True, False)] == plain
+
+
 @pytest.mark.parametrize("keep", [0, 3, 100, 5000])
 def test_a_truncated_file(raw: Path, tmp_path: Path, keep: int) -> None:
     (raw / FILES[0]).write_bytes((raw / FILES[0]).read_bytes()[:keep])
-    with pytest.raises(InputError, match=r"MNIST in .* is damaged: "):
+    with pytest.raises(InputError, match=f"{FILES[0]} is (damaged: |.*not an IDX file)"):
         load_mnist(tmp_path, train=True)
+
+
+def test_another_kind_of_file(raw: Path, tmp_path: Path) -> None:
+    (raw / FILES[0]).write_text("<!DOCTYPE html>\n<title>Not found</title>")
+    with pytest.raises(InputError, match=f"{FILES[0]} is an HTML page .*not an IDX file"):
+        load_mnist(tmp_path, train=True)
+
+
+def test_a_damaged_cache_can_be_downloaded_again(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    place = tmp_path / "edge-adder" / "MNIST"
+    shutil.copytree(raw.parent, place)
+    (place / "raw" / FILES[2]).write_bytes(b"")
+    with pytest.raises(InputError, match=f"delete {place / 'raw'} to download MNIST again"):
+        load_mnist(train=False)
+
+
+def test_images_of_another_size(raw: Path, tmp_path: Path) -> None:
+    content = bytearray((raw / FILES[2]).read_bytes())
+    content[11], content[15] = 14, 56  # height and width
+    (raw / FILES[2]).write_bytes(content)
+    with pytest.raises(InputError, match=f"{FILES[2]} has images of 14x56, expected 28x28"):
+        load_mnist(tmp_path, train=False)
 
 
 def test_labels_that_do_not_match_the_images(raw: Path, tmp_path: Path) -> None:
     shutil.copy(raw / FILES[3], raw / FILES[1])
-    with pytest.raises(InputError, match="expected as many labels as 28x28 images"):
+    with pytest.raises(InputError, match=f"has 600 images, {FILES[1]} 100 labels"):
         load_mnist(tmp_path, train=True)
 
 
@@ -86,7 +121,7 @@ def test_a_label_above_9(raw: Path, tmp_path: Path) -> None:
     content = bytearray((raw / FILES[1]).read_bytes())
     content[20] = 77
     (raw / FILES[1]).write_bytes(content)
-    with pytest.raises(InputError, match="is damaged: labels from 0 to 77"):
+    with pytest.raises(InputError, match=f"{FILES[1]} has label 77, expected 0 to 9"):
         load_mnist(tmp_path, train=True)
 
 

@@ -79,12 +79,40 @@ class TestIdx:
             path.rename(path.with_name(path.name.replace("s-idx", "s.idx")))
         assert np.array_equal(np.stack(load(tmp_path).images), images)
 
+    @pytest.mark.parametrize("name", [IMAGES, f"{IMAGES}.gz", LABELS])
+    @pytest.mark.parametrize(
+        ("content", "what"),
+        [
+            (b"\n<!DOCTYPE html>\n<title>Not found</title>", "an HTML page .its download failed"),
+            (b"<html><body>403", "an HTML page"),
+            (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS .run `git lfs"),
+            (b"PK\x03\x04\x14\x00", "a ZIP archive"),
+            (b"404: Not Found", "text"),
+            (gzip.compress(b"<html>", mtime=0), "an HTML page"),
+            (b"", "empty"),
+        ],
+    )
+    def test_what_else_is_under_its_name_is_said(
+        self, tmp_path: Path, name: str, content: bytes, what: str
+    ) -> None:
+        write_images(tmp_path)
+        (tmp_path / name.removesuffix(".gz")).unlink()
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=f"{name} is {what}.*, not an IDX file of unsigned"):
+            load(tmp_path)
+
+    def test_a_file_that_was_unpacked_under_its_old_name(self, tmp_path: Path) -> None:
+        images = write_images(tmp_path)
+        for path in [*tmp_path.iterdir()]:
+            path.rename(path.with_name(f"{path.name}.gz"))
+        assert np.array_equal(np.stack(load(tmp_path).images), images)
+
     @pytest.mark.parametrize(
         ("damage", "message"),
         [
             (lambda folder: write_images(folder, "test"), "several files of images .*t10k.*test-"),
             (lambda folder: (folder / LABELS).unlink(), f"expected {LABELS} beside it"),
-            (lambda folder: cut(folder / IMAGES, 0), "is not an IDX file"),
+            (lambda folder: cut(folder / IMAGES, 0), "is empty, not an IDX file"),
             (lambda folder: cut(folder / IMAGES, 15), "is not an IDX file"),
             (lambda folder: cut(folder / IMAGES, 100), "is damaged: 84 bytes of data, expected 5 "),
             (lambda folder: cut(pack(folder / IMAGES), 99), "is not a complete gzip file"),
