@@ -22,7 +22,7 @@ from edge_adder.checks import check_number
 from edge_adder.contract import DIGITS, IMAGE_SIDE
 from edge_adder.environment import allowed_cores
 from edge_adder.errors import EdgeAdderError, InputError
-from edge_adder.limits import MAX_PIXELS
+from edge_adder.limits import DEFAULT_MAX_PIXELS
 from edge_adder.parallel import parallel_map
 from edge_adder.prediction import Outputs, Prediction, make_predictions
 from edge_adder.preprocessing.decode import ImageSource
@@ -57,7 +57,7 @@ class BatchOptions:
     """
 
     ink: Ink = "auto"
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int = DEFAULT_MAX_PIXELS
     batch_size: int | None = None
     workers: int | None = None
     on_error: _OnError = "raise"

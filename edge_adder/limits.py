@@ -4,12 +4,12 @@ MIN_CONFIDENCE = 0.6
 """An answer below this probability is uncertain. `python -m benchmarks.robustness.uncertain FOLDER`
 measures what the limit does to pictures without a digit, and to the digits in a folder."""
 
-MAX_PIXELS = 50_000_000
+DEFAULT_MAX_PIXELS = 50_000_000
 """Maximum size of an image that is decoded unless another limit is given, in pixels: 150 MB as RGB,
 and a 48-megapixel photograph fits."""
 
-MOST_PIXELS = 89_478_485
-"""Maximum limit that may be given: Pillow takes more for an attack (`Image.MAX_IMAGE_PIXELS`)."""
+LARGEST_MAX_PIXELS = 89_478_485
+"""Largest limit that may be given: Pillow takes more for an attack (`Image.MAX_IMAGE_PIXELS`)."""
 
 BYTES_PER_PIXEL = 10
 """Maximum memory that decoding takes, for each declared pixel: the decoder's copy and ours."""

@@ -16,7 +16,7 @@ from edge_adder.checks import check_arrays, check_number, check_outputs
 from edge_adder.contract import DIGIT, DIGITS, IMAGE, IMAGE_SIDE, NUMBER, SUM, SUMS
 from edge_adder.environment import Threads, thread_count
 from edge_adder.errors import EdgeAdderError
-from edge_adder.limits import MAX_PIXELS
+from edge_adder.limits import DEFAULT_MAX_PIXELS
 from edge_adder.model_file import (
     check_contract,
     check_self_contained,
@@ -188,7 +188,7 @@ class EdgeAdder:
         number: int,
         *,
         ink: Ink = "auto",
-        max_pixels: int = MAX_PIXELS,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> Prediction:
         """Read the digit in an image and add a number to it.
 
@@ -227,7 +227,7 @@ class EdgeAdder:
         number: int,
         *,
         ink: Ink = "auto",
-        max_pixels: int = MAX_PIXELS,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> list[Prediction]:
         """Read each digit in a picture, in reading order, and add a number to each.
 
@@ -252,7 +252,7 @@ class EdgeAdder:
         numbers: int | Iterable[int],
         *,
         ink: Ink = "auto",
-        max_pixels: int = MAX_PIXELS,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
         batch_size: int | None = None,
         workers: int | None = None,
         on_error: Literal["raise"] = "raise",
@@ -265,7 +265,7 @@ class EdgeAdder:
         numbers: int | Iterable[int],
         *,
         ink: Ink = "auto",
-        max_pixels: int = MAX_PIXELS,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
         batch_size: int | None = None,
         workers: int | None = None,
         on_error: Literal["return"],
@@ -277,7 +277,7 @@ class EdgeAdder:
         numbers: int | Iterable[int],
         *,
         ink: Ink = "auto",
-        max_pixels: int = MAX_PIXELS,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
         batch_size: int | None = None,
         workers: int | None = None,
         on_error: Literal["raise", "return"] = "raise",

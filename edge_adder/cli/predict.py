@@ -21,7 +21,7 @@ from edge_adder.cli.output import print_json, printable, say, say_traceback
 from edge_adder.contract import DIGITS
 from edge_adder.errors import EdgeAdderError, ExitCode, InputError
 from edge_adder.files import is_same_file
-from edge_adder.limits import MAX_PIXELS, MIN_CONFIDENCE, MOST_PIXELS
+from edge_adder.limits import DEFAULT_MAX_PIXELS, LARGEST_MAX_PIXELS, MIN_CONFIDENCE
 
 if TYPE_CHECKING:
     from edge_adder.prediction import Prediction
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "edge-adder predict examples/seven.png examples/five.jpg 5 --top 3"
 
-MAX_MEGAPIXELS, MOST_MEGAPIXELS = MAX_PIXELS // 10**6, MOST_PIXELS // 10**6
+DEFAULT_MEGAPIXELS, LARGEST_MEGAPIXELS = DEFAULT_MAX_PIXELS // 10**6, LARGEST_MAX_PIXELS // 10**6
 STANDARD_INPUT = "-"
 
 ImagesArgument = Annotated[
@@ -50,7 +50,8 @@ InkOption = Annotated[
 MegapixelsOption = Annotated[
     float,
     typer.Option(
-        metavar="M", help=f"Size of the largest picture that is decoded, up to {MOST_MEGAPIXELS}."
+        metavar="M",
+        help=f"Size of the largest picture that is decoded, up to {LARGEST_MEGAPIXELS}.",
     ),
 ]
 EachOption = Annotated[
@@ -90,7 +91,7 @@ def predict(
     spinning: SpinningOption = False,
     sha256: Sha256Option = None,
     ink: InkOption = "auto",
-    max_megapixels: MegapixelsOption = MAX_MEGAPIXELS,
+    max_megapixels: MegapixelsOption = DEFAULT_MEGAPIXELS,
     each: EachOption = False,
     min_probability: MinProbabilityOption = MIN_CONFIDENCE,
     top: TopOption = 0,
@@ -149,9 +150,9 @@ class _Options(NamedTuple):
             images: Number of images.
         """
         limit, least = self.max_megapixels, self.min_probability
-        if not 0 < limit <= MOST_MEGAPIXELS:  # nor NaN
+        if not 0 < limit <= LARGEST_MEGAPIXELS:  # nor NaN
             raise InputError(
-                f"--max-megapixels must be above 0 and at most {MOST_MEGAPIXELS}, got {limit}"
+                f"--max-megapixels must be above 0 and at most {LARGEST_MEGAPIXELS}, got {limit}"
             )
         if not 0 <= least <= 1:  # nor NaN
             raise InputError(f"--min-probability must be 0 to 1, got {least}")

@@ -17,7 +17,12 @@ from edge_adder.contract import IMAGE_SIDE
 from edge_adder.environment import memory_at_hand
 from edge_adder.errors import EdgeAdderError, FileAccessError, ImageError, InputError, one_line
 from edge_adder.files import read_file
-from edge_adder.limits import BYTES_PER_PIXEL, MAX_PIXELS, MOST_PIXELS, WEBP_BYTES_PER_PIXEL
+from edge_adder.limits import (
+    BYTES_PER_PIXEL,
+    DEFAULT_MAX_PIXELS,
+    LARGEST_MAX_PIXELS,
+    WEBP_BYTES_PER_PIXEL,
+)
 from edge_adder.parallel import working_threads
 from edge_adder.preprocessing.arrays import SupportsArray, array_to_pixels
 from edge_adder.preprocessing.picture_limits import (
@@ -59,7 +64,7 @@ _PIECE_BYTES = 2**16
 
 
 def read_picture(
-    source: ImageSource, *, max_pixels: int = MAX_PIXELS
+    source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> tuple[NDArray[np.uint8], bool]:
     """Read a picture, shrunk to `WORKING_SIDE`.
 
@@ -68,7 +73,7 @@ def read_picture(
     Args:
         source: The picture. If a file has several frames or pages, the first is used, and of a PIL
             image its current one.
-        max_pixels: Maximum size of an image that is decoded, up to `MOST_PIXELS`.
+        max_pixels: Maximum size of an image that is decoded, up to `LARGEST_MAX_PIXELS`.
 
     Returns:
         Its pixels, uint8 (height, width), or (height, width, 3) for an image with colours; for an
@@ -80,8 +85,8 @@ def read_picture(
         InputError: An unknown type, an array that must be converted first, or a limit out of range.
         FileAccessError: The file exists and cannot be read, or memory does not suffice for it.
     """
-    if not isinstance(max_pixels, int) or not 1 <= max_pixels <= MOST_PIXELS:
-        raise InputError(f"max_pixels must be 1 to {MOST_PIXELS}, got {max_pixels!r}")
+    if not isinstance(max_pixels, int) or not 1 <= max_pixels <= LARGEST_MAX_PIXELS:
+        raise InputError(f"max_pixels must be 1 to {LARGEST_MAX_PIXELS}, got {max_pixels!r}")
     if type(source) is np.ndarray and source.dtype == np.uint8 and source.shape == _MNIST_SHAPE:
         return source, False  # the most frequent one, and the fastest
     name = name_of(source)
@@ -114,7 +119,9 @@ def name_of(source: object) -> str:
     return (os.fspath(name) if isinstance(name, (str, os.PathLike)) else "") or "image"
 
 
-def decode(data: bytes, name: str = "image", *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def decode(
+    data: bytes, name: str = "image", *, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Image.Image:
     """Open an encoded image and apply its EXIF rotation.
 
     A JPEG of many pixels is decoded at a half, a quarter or an eighth of its size, which takes a

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_adder.errors import ImageError, InputError
-from edge_adder.limits import MAX_PIXELS
+from edge_adder.limits import DEFAULT_MAX_PIXELS
 from edge_adder.preprocessing.background import Background
 from edge_adder.preprocessing.decode import ImageSource, name_of, read_picture
 from edge_adder.preprocessing.digits import MAX_DIGITS
@@ -81,7 +81,7 @@ class Inspection(NamedTuple):
 
 
 def prepare_image(
-    source: ImageSource, *, ink: Ink = "auto", max_pixels: int = MAX_PIXELS
+    source: ImageSource, *, ink: Ink = "auto", max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> NDArray[np.uint8]:
     """Convert a picture of a digit to the format that the network was trained on.
 
@@ -111,13 +111,15 @@ def prepare_image(
     return prepare(source, ink=ink, max_pixels=max_pixels)[0]
 
 
-def prepare(source: ImageSource, *, ink: Ink = "auto", max_pixels: int = MAX_PIXELS) -> Prepared:
+def prepare(
+    source: ImageSource, *, ink: Ink = "auto", max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Prepared:
     """Convert a picture of a digit as `prepare_image` does, and say how."""
     return inspect(source, ink=ink, max_pixels=max_pixels).digits[0]
 
 
 def prepare_each(
-    source: ImageSource, *, ink: Ink = "auto", max_pixels: int = MAX_PIXELS
+    source: ImageSource, *, ink: Ink = "auto", max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> list[Prepared]:
     """Convert each digit in a picture, in reading order: line by line, from left to right.
 
@@ -128,7 +130,11 @@ def prepare_each(
 
 
 def inspect(
-    source: ImageSource, *, ink: Ink = "auto", max_pixels: int = MAX_PIXELS, max_digits: int = 1
+    source: ImageSource,
+    *,
+    ink: Ink = "auto",
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_digits: int = 1,
 ) -> Inspection:
     """Find the digits in a picture and convert each; arguments and errors as `prepare_image`.
 

@@ -17,7 +17,13 @@ import pytest
 from PIL import ExifTags, Image, ImageOps
 
 from edge_adder import FileAccessError, ImageError, InputError, prepare_image
-from edge_adder.preprocessing.decode import FORMATS, MAX_PIXELS, MOST_PIXELS, decode, read_picture
+from edge_adder.preprocessing.decode import (
+    DEFAULT_MAX_PIXELS,
+    FORMATS,
+    LARGEST_MAX_PIXELS,
+    decode,
+    read_picture,
+)
 
 Encode = Callable[..., bytes]
 
@@ -176,9 +182,9 @@ class TestRefusedPilImages:
         with pytest.raises(ImageError, match=r"^image: the image has no pixels$"):
             prepare_image(Image.new("L", (0, 5)))
         with pytest.raises(ImageError, match="too large"):
-            prepare_image(Image.new("1", (MAX_PIXELS // 1000 + 1, 1000)))
+            prepare_image(Image.new("1", (DEFAULT_MAX_PIXELS // 1000 + 1, 1000)))
 
-    @pytest.mark.parametrize("limit", [0, -1, MOST_PIXELS + 1, None, "x", 1e6])
+    @pytest.mark.parametrize("limit", [0, -1, LARGEST_MAX_PIXELS + 1, None, "x", 1e6])
     def test_a_limit_out_of_range(self, seven: np.ndarray, limit: Any) -> None:
         for source in (seven, Image.fromarray(seven)):
             with pytest.raises(InputError, match="max_pixels must be 1 to 89478485, got "):
