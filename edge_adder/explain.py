@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
 from edge_adder.contract import DIGITS, FULL_INK
-from edge_adder.evaluation.figures import write_text
+from edge_adder.evaluation.drawings import write_text
 from edge_adder.evaluation.report import percent
 from edge_adder.prediction import Prediction
 from edge_adder.preprocessing.decode import encode_png

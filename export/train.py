@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from edge_adder.contract import DIGITS
 from edge_adder.errors import InputError
-from edge_adder.evaluation.figures import confusion_matrix
+from edge_adder.evaluation.drawings import confusion_matrix
 from edge_adder.files import make_folder, write_atomically
 from export import checkpoint, plots
 from export.augment import Augmentation

@@ -31,7 +31,7 @@ SHARED = CORE | {
     "edge_adder.evaluation.report",
     "edge_adder.preprocessing.morphology",
     "edge_adder.preprocessing.normalize",
-    "edge_adder.evaluation.figures",
+    "edge_adder.evaluation.drawings",
 }
 """What the development tools share with the runtime; it runs no model."""
 

@@ -18,7 +18,7 @@ from benchmarks.robustness.reading import read_digit, side_by_side
 from benchmarks.robustness.scenes import SCENES
 from edge_adder import EdgeAdder
 from edge_adder.contract import DIGITS
-from edge_adder.evaluation.figures import contact_sheet
+from edge_adder.evaluation.drawings import contact_sheet
 from edge_adder.evaluation.report import percent
 from edge_adder.files import write_atomically
 from edge_adder.preprocessing.morphology import relative_box

@@ -18,7 +18,7 @@ from benchmarks.markdown import table
 from benchmarks.robustness.reading import Reading, read_digit, side_by_side
 from edge_adder import EdgeAdder
 from edge_adder.evaluation import datasets
-from edge_adder.evaluation.figures import contact_sheet
+from edge_adder.evaluation.drawings import contact_sheet
 from edge_adder.evaluation.report import percent
 from edge_adder.files import write_atomically
 

@@ -13,7 +13,7 @@ from edge_adder.contract import DIGITS, IMAGE_SIDE, SUMS
 from edge_adder.errors import EdgeAdderError
 from edge_adder.evaluation import metrics
 from edge_adder.evaluation.datasets import LabelledPictures
-from edge_adder.evaluation.figures import confusion_matrix, contact_sheet
+from edge_adder.evaluation.drawings import confusion_matrix, contact_sheet
 from edge_adder.evaluation.metrics import NUMBERS, UNREADABLE, Answers, Evaluation, WrongImage
 from edge_adder.evaluation.report import percent
 from edge_adder.files import make_folder, write_atomically

@@ -21,7 +21,7 @@ from edge_adder.evaluation.report import percent, report
 from .idx import write_pair
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-FIGURES = {"confusion.png", "wrong.png"}
+DRAWINGS = {"confusion.png", "wrong.png"}
 NEVER = 99
 
 
@@ -161,7 +161,7 @@ def test_what_cannot_be_read_counts_as_wrong(tmp_path: Path) -> None:
 def test_the_contact_sheet_shows_the_wrong_images(tmp_path: Path) -> None:
     some, out = pictures((4, 4, NEVER), (4, 9, NEVER)), tmp_path / "new" / "folder"
     evaluate(FakeAdder(), some, out=out)
-    assert {path.name for path in out.iterdir()} == FIGURES
+    assert {path.name for path in out.iterdir()} == DRAWINGS
     sheet = np.asarray(Image.open(io.BytesIO((out / "wrong.png").read_bytes())).convert("L"))
     tile = sheet[48 : 48 + 84, 24 : 24 + 84]  # the image, three times as large
     assert np.array_equal(tile, some.images[1].repeat(3, axis=0).repeat(3, axis=1))
@@ -209,8 +209,8 @@ class TestCommandLine:
         assert "digit   95.00 %   calibration error " in done.stdout
         assert "\n1 picture was answered wrongly for at least one number\n" in done.stdout
         written = [line.removeprefix("edge-adder: written: ") for line in done.stderr.splitlines()]
-        assert written == [f"evaluation/{name}" for name in sorted(FIGURES)]
-        assert {path.name for path in (tmp_path / "evaluation").iterdir()} == FIGURES
+        assert written == [f"evaluation/{name}" for name in sorted(DRAWINGS)]
+        assert {path.name for path in (tmp_path / "evaluation").iterdir()} == DRAWINGS
 
     def test_json(self, edge_adder: Callable, folder: Path, tmp_path: Path) -> None:
         done = edge_adder("evaluate", "--data-dir", folder, "--json", "--out", "here")

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation as PNG: the confusion matrix and a contact sheet of images."""
+"""Drawings of an evaluation as PNG: the confusion matrix and a contact sheet of images."""
 
 from __future__ import annotations
 

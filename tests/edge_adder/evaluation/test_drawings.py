@@ -1,4 +1,4 @@
-"""The pictures of an evaluation are drawn from the figures."""
+"""The drawings of an evaluation show its figures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_adder.evaluation.figures import MAX_TILES, confusion_matrix, contact_sheet
+from edge_adder.evaluation.drawings import MAX_TILES, confusion_matrix, contact_sheet
 
 
 def pixels(png: bytes) -> np.ndarray:
