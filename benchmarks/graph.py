@@ -151,7 +151,7 @@ def peak_multiply_adds() -> float:
     session = open_session(made.SerializeToString())
     matrix = np.random.default_rng(0).random((MATRIX_SIDE, MATRIX_SIDE), np.float32)
     times = time_interleaved(
-        {"product": lambda: session.run(None, {"a": matrix, "b": matrix})}, 200, warm_up=20
+        {"product": lambda: session.run(None, {"a": matrix, "b": matrix})}, 200, warmup=20
     )
     return float(MATRIX_SIDE**3 / (np.median(times["product"].counted) / 1e9))
 

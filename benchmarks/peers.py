@@ -67,7 +67,7 @@ def compare_peers(adder: EdgeAdder, network: Network, calls: int) -> dict[str, A
             absent |= failed
             count = calls if size == 1 else max(20, calls // 10)
             with torch.inference_mode():
-                times = time_interleaved(ready, count, warm_up=max(10, count // 20))
+                times = time_interleaved(ready, count, warmup=max(10, count // 20))
             batches[str(size)] = {
                 name: CallLatency.from_times(each, times["edge-adder"]).to_dict()
                 for name, each in times.items()

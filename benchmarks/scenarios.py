@@ -118,7 +118,7 @@ class _Target:
     def shortest_ns(self, size: int) -> int:
         """Return the shortest time of a batch; LoadGen makes enough queries for it beforehand."""
         call = partial(self.adder.run, self.images[:size], self.numbers[:size])
-        return int(time_interleaved({"run": call}, 200, warm_up=20)["run"].counted.min())
+        return int(time_interleaved({"run": call}, 200, warmup=20)["run"].counted.min())
 
     def run(self, scenario: str, seconds: float, **settings: object) -> dict[str, Any]:
         """Run a scenario once.

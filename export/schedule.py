@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from export.config import Schedule, TrainConfig
 
-_WARM_UP = 0.1
+_WARMUP = 0.1
 """Share of the run in which the learning rate rises."""
 
 
@@ -22,9 +22,9 @@ def relative_rate(schedule: Schedule, progress: float) -> float:
     """
     if schedule == "constant":
         return 1.0
-    if progress < _WARM_UP:
-        return progress / _WARM_UP
-    return (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP))) / 2
+    if progress < _WARMUP:
+        return progress / _WARMUP
+    return (1 + math.cos(math.pi * (progress - _WARMUP) / (1 - _WARMUP))) / 2
 
 
 def make_scheduler(

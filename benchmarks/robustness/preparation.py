@@ -42,7 +42,7 @@ def measure(calls: int) -> dict[str, Any]:
         timed = time_interleaved(
             {"decode": partial(decode_whole, data), "prepare": partial(prepare_image, data)},
             calls,
-            warm_up=1,
+            warmup=1,
         )
         decode, prepare = (percentiles(timed[key])["p50"] / 1000 for key in ("decode", "prepare"))
         found[name] = {

@@ -29,7 +29,7 @@ from export.networks.parts import Network
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "seven.png"
 
-WARM_UP = 100
+WARMUP = 100
 """Calls of each network before those that count."""
 
 
@@ -98,7 +98,7 @@ def time_adders(adders: Mapping[str, EdgeAdder], calls: int) -> dict[str, dict[s
     timed: dict[str, Callable[[], object]] = {
         name: partial(session.run, outputs, inputs) for name, session in sessions.items()
     }
-    times = time_interleaved(timed, calls, WARM_UP)
+    times = time_interleaved(timed, calls, WARMUP)
     return {
         name: {"p50": percentiles(values)["p50"], "ratio": ratio(values, times["identity"])}
         for name, values in times.items()

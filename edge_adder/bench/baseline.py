@@ -49,7 +49,7 @@ _CIRCUMSTANCES = (
     ("environment", "packages"),
     ("environment", "cpu_quota"),
     ("environment", "governor"),
-    ("latency", "warm_up"),
+    ("latency", "warmup"),
     ("latency", "calls", DEFAULT_CALL, "count"),
     ("cold_start", "starts"),
 )

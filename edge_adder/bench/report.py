@@ -59,7 +59,7 @@ def _latency(latency: Latency) -> list[str]:
     count = latency.calls[REFERENCE_CALL].count
     names = (*PERCENTILES, "max", "first")
     lines = [
-        f"latency in µs, {count:,} calls of each kind, interleaved, after {latency.warm_up:,} to "
+        f"latency in µs, {count:,} calls of each kind, interleaved, after {latency.warmup:,} to "
         f"warm up; reading the clock adds {latency.clock:.2f}",
         f"{'':22}" + "".join(f"{name:>10}" for name in names) + f"{_RATIO:>{len(_RATIO) + 1}}",
     ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edge_adder.bench.timing import WARMUP, CallLatency
+from edge_adder.bench.timing import ROUND_WARMUP, CallLatency
 from edge_adder.parity import OutputParity, ParityResult
 
 SCHEMA = "edge_adder.bench"
@@ -42,12 +42,12 @@ class Latency:
     """Latency of a prediction, of its stages and of its floor.
 
     Attributes:
-        warm_up: Calls of each kind before those that count.
+        warmup: Calls of each kind before those that count.
         clock: What reading the clock adds to each time, in microseconds.
         calls: By kind of call, in the order in which they were measured.
     """
 
-    warm_up: int
+    warmup: int
     clock: float
     calls: dict[str, CallLatency]
 
@@ -55,9 +55,9 @@ class Latency:
         """Return the latency in JSON's types."""
         return {
             "unit": "us",
-            "warm_up": self.warm_up,
+            "warmup": self.warmup,
             "clock": self.clock,
-            "round_warmup": WARMUP,
+            "round_warmup": ROUND_WARMUP,
             "calls": {name: call.to_dict() for name, call in self.calls.items()},
         }
 
@@ -191,7 +191,7 @@ class BenchResult:
             provider=stored["provider"]["active"],
             threads=stored["threads"],
             spinning=stored["spinning"],
-            latency=Latency(latency["warm_up"], latency["clock"], calls),
+            latency=Latency(latency["warmup"], latency["clock"], calls),
             throughput=Throughput(
                 pairs=[RunThroughput(**pair) for pair in rates["pairs"]],
                 best=RunThroughput(**rates["best"]),

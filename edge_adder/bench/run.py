@@ -56,7 +56,7 @@ class BenchConfig:
 
     Attributes:
         calls: Counted calls of each kind.
-        warm_up: Calls of each kind before those.
+        warmup: Calls of each kind before those.
         run_seconds: Duration of each measurement of a throughput.
         rounds: How often each throughput is measured.
         batches: Batch sizes of the throughput.
@@ -65,7 +65,7 @@ class BenchConfig:
     """
 
     calls: int
-    warm_up: int
+    warmup: int
     run_seconds: float
     rounds: int
     batches: tuple[int, ...]
@@ -75,7 +75,7 @@ class BenchConfig:
 
 FULL = BenchConfig(
     calls=20_000,
-    warm_up=500,
+    warmup=500,
     run_seconds=0.1,
     rounds=5,
     batches=tuple(2**power for power in range(11)),
@@ -84,7 +84,7 @@ FULL = BenchConfig(
 )
 QUICK = BenchConfig(
     calls=1_500,
-    warm_up=100,
+    warmup=100,
     run_seconds=0.02,
     rounds=3,
     batches=(1, 16, 64, 256),
@@ -127,7 +127,7 @@ def bench(
         provider=adder.provider,
         threads=adder.threads,
         spinning=adder.spinning,
-        latency=_summarize(times, config.warm_up),
+        latency=_summarize(times, config.warmup),
         throughput=rates,
         cold_start=start,
         parity=None if vectors is None else check_parity(adder, vectors),
@@ -144,10 +144,10 @@ def _describe(adder: EdgeAdder) -> ModelFacts:
     )
 
 
-def _summarize(times: dict[str, Times], warm_up: int) -> Latency:
+def _summarize(times: dict[str, Times], warmup: int) -> Latency:
     reference = times[REFERENCE_CALL]
     calls = {name: CallLatency.from_times(each, reference) for name, each in times.items()}
-    return Latency(warm_up, clock_overhead(), calls)
+    return Latency(warmup, clock_overhead(), calls)
 
 
 def time_calls(
@@ -186,7 +186,7 @@ def time_calls(
         "predict_array": lambda: adder.predict(image, 7),
         "predict_png": lambda: adder.predict(png, 7),
     }
-    return time_interleaved(calls, config.calls, config.warm_up)
+    return time_interleaved(calls, config.calls, config.warmup)
 
 
 def throughput(adder: EdgeAdder, images: NDArray[np.uint8], config: BenchConfig) -> Throughput:

@@ -6,8 +6,8 @@
   slow spell affects all of them alike.
 - A ratio of two kinds of call is the median, over all rounds, of the ratio of their medians in one
   round. A clock speed that changes from second to second changes both.
-- Warm-up calls are not counted: those before the first round, and the first `WARMUP` of each kind
-  in each round, when the CPU caches hold other data. The very first of these is kept as
+- Warmup calls are not counted: those before the first round, and the first `ROUND_WARMUP` of each
+  kind in each round, when the CPU caches hold other data. The very first of these is kept as
   ``first``: the latency of a device that predicts only now and then.
 - A percentile needs `MIN_TAIL_SAMPLES` calls beyond it; with fewer it is None.
 """
@@ -33,7 +33,7 @@ MIN_TAIL_SAMPLES = 10
 BLOCK = 100
 """Counted calls of each kind in a round."""
 
-WARMUP = 5
+ROUND_WARMUP = 5
 """Calls of each kind at the start of each round that are not counted."""
 
 IDENTITY_MODEL = BUNDLED_MODEL.with_name("identity.onnx")
@@ -105,20 +105,20 @@ class CallLatency:
 
 
 def time_interleaved(
-    calls: Mapping[str, Callable[[], object]], count: int, warm_up: int
+    calls: Mapping[str, Callable[[], object]], count: int, warmup: int
 ) -> dict[str, Times]:
     """Time each kind of call `count` times, in rounds of `BLOCK` calls of each kind.
 
     Args:
         calls: What to call, by name.
-        count: Counted calls of each kind; `WARMUP` uncounted ones in each round come on top.
-        warm_up: Calls of each kind before the first round.
+        count: Counted calls of each kind; `ROUND_WARMUP` uncounted ones in each round come on top.
+        warmup: Calls of each kind before the first round.
 
     Returns:
         Times by name.
     """
     for call in calls.values():
-        for _ in range(warm_up):
+        for _ in range(warmup):
             call()
     rounds = range(0, count, BLOCK)
     times = {
@@ -131,7 +131,7 @@ def time_interleaved(
             began = clock()
             call()
             times[name].first[number] = clock() - began
-            for _ in range(WARMUP - 1):
+            for _ in range(ROUND_WARMUP - 1):
                 call()
             for index in range(start, min(start + BLOCK, count)):
                 began = clock()

@@ -58,7 +58,7 @@ class TestLimits:
             ("p90<1.10x", "p90 gets worse when it grows: write p90>1.10x"),
             ("throughput > 2x", "throughput gets worse when it shrinks: write throughput<2x"),
             ("max<0.5x|cold_start<1x", "gets worse when it grows"),
-            ("p95>1x|run.p50>1x|session_run>1x|warm_up>1x", "has no figure '.*': expected p50, p9"),
+            ("p95>1x|run.p50>1x|session_run>1x|warmup>1x", "has no figure '.*': expected p50, p9"),
         ],
     )
     def test_others_are_refused(self, texts: str, message: str) -> None:

@@ -23,7 +23,7 @@ from edge_adder.parity import check_parity
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "bench.md"
 TINY = BenchConfig(
-    calls=30, warm_up=2, run_seconds=0.001, rounds=2, batches=(1, 4), many=300, starts=1
+    calls=30, warmup=2, run_seconds=0.001, rounds=2, batches=(1, 4), many=300, starts=1
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 from edge_adder.bench.timing import (
     BLOCK,
     IDENTITY_MODEL,
-    WARMUP,
+    ROUND_WARMUP,
     CallLatency,
     Times,
     percentiles,
@@ -51,11 +51,13 @@ class TestPercentiles:
 
 
 class TestRounds:
-    def test_calls_run_in_blocks_after_the_warm_up(self) -> None:
+    def test_calls_run_in_blocks_after_the_warmup(self) -> None:
         order: list[str] = []
         calls = {name: lambda name=name: order.append(name) for name in ("a", "b")}
-        times = time_interleaved(calls, count=BLOCK + 3, warm_up=2)
-        blocks = [name * size for size in (2, WARMUP + BLOCK, WARMUP + 3) for name in "ab"]
+        times = time_interleaved(calls, count=BLOCK + 3, warmup=2)
+        blocks = [
+            name * size for size in (2, ROUND_WARMUP + BLOCK, ROUND_WARMUP + 3) for name in "ab"
+        ]
         assert "".join(order) == "".join(blocks)
         assert {len(each.counted) for each in times.values()} == {BLOCK + 3}
         assert {len(each.first) for each in times.values()} == {2}
@@ -67,11 +69,11 @@ class TestRounds:
 
         def slow_at_first() -> None:
             nonlocal now, calls
-            now += 1000 if calls % (WARMUP + BLOCK) else 20_000
+            now += 1000 if calls % (ROUND_WARMUP + BLOCK) else 20_000
             calls += 1
 
         monkeypatch.setattr(time, "perf_counter_ns", lambda: now)
-        times = time_interleaved({"a": slow_at_first}, count=2 * BLOCK, warm_up=0)["a"]
+        times = time_interleaved({"a": slow_at_first}, count=2 * BLOCK, warmup=0)["a"]
         assert times.first.tolist() == [20_000, 20_000]
         assert set(times.counted.tolist()) == {1000}
         assert CallLatency.from_times(times, times).first == 20
