@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -27,7 +28,15 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "precision": get_args(Precision),
     "device": get_args(Device),
 }
-_LEAST = {"epochs": 1, "batch_size": 2, "synthetic_digits": 0, "negatives": 0, "cached_passes": 0}
+_LEAST = {
+    "epochs": 1,
+    "batch_size": 2,
+    "synthetic_digits": 0,
+    "negatives": 0,
+    "scan_copies": 0,
+    "pen_copies": 0,
+    "cached_passes": 0,
+}
 _PLACES = ("device", "data_dir", "out")
 """Fields that do not decide the weights."""
 
@@ -52,6 +61,11 @@ class TrainConfig:
         synthetic_digits: Synthetic digits in the training set, beside MNIST's.
         negatives: Synthetic images of non-digits in the training set, whose target is the same
             probability for every digit.
+        scan_writers: Writers of Numbers whose scans are in the training set
+            (`export.handwriting.sets`).
+        scan_copies: How often each scan is in it; each copy is augmented in its own way.
+        pen_writers: Writers of Pendigits whose trajectories are drawn for the training set.
+        pen_copies: Drawings of each trajectory, each with another hand and pen.
         cached_passes: Augmented passes over the training set that are kept and repeated in turn;
             0 augments anew in every epoch.
         numbers: ``random`` draws a new number for each image in every epoch; ``cyclic`` gives the
@@ -80,6 +94,10 @@ class TrainConfig:
     handwriting: float = 0.0
     synthetic_digits: int = 0
     negatives: int = 0
+    scan_writers: Sequence[str] = ()
+    scan_copies: int = 0
+    pen_writers: Sequence[int] = ()
+    pen_copies: int = 0
     cached_passes: int = 0
     numbers: Numbers = "random"
     split: Split = "fixed"
@@ -127,8 +145,9 @@ class TrainConfig:
         return cls(network=network, **{**settings, **changes})
 
     def recipe(self) -> dict[str, Any]:
-        """Return the fields that decide the weights: all but device and folders."""
-        return {k: v for k, v in dataclasses.asdict(self).items() if k not in _PLACES}
+        """Return the fields that decide the weights, in JSON's types: not device and folders."""
+        fields = {k: v for k, v in dataclasses.asdict(self).items() if k not in _PLACES}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
 
 
 def _require(condition: bool, name: str, value: object, expected: str) -> None:

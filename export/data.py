@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -123,6 +124,13 @@ def split_indices(count: int, split: Split, seed: int) -> tuple[Tensor, Tensor]:
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
         held_out = count // 5
     return order[: count - held_out], order[count - held_out :]
+
+
+def join(parts: Sequence[LabelledImages]) -> LabelledImages:
+    """Return the images of all parts, one part after another."""
+    return LabelledImages(
+        torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts])
+    )
 
 
 def with_synthetic(mnist: LabelledImages, digits: int, negatives: int) -> LabelledImages:

@@ -29,8 +29,16 @@ from export.augment import Augmentation
 from export.augmentation_cache import CACHE_DIR, AugmentationCache
 from export.checkpoint import Checkpoint
 from export.config import TrainConfig
-from export.data import LabelledImages, draw_numbers, load_mnist, split_indices, with_synthetic
+from export.data import (
+    LabelledImages,
+    draw_numbers,
+    join,
+    load_mnist,
+    split_indices,
+    with_synthetic,
+)
 from export.evaluate import Accuracy, evaluate
+from export.handwriting import load as handwriting
 from export.history import EpochRecord
 from export.loss import mean_loss, targets
 from export.resume import RESUME_FILE, TrainState, check_new_run, check_same_run
@@ -142,6 +150,7 @@ def _start(
     """Divide the images, add the synthetic ones, and make a network."""
     learned, held_out = split_indices(len(mnist), config.split, config.seed)
     train_set = with_synthetic(mnist.at(learned), config.synthetic_digits, config.negatives)
+    train_set = join([train_set, *_handwriting(config)])
     if len(train_set) < config.batch_size:
         raise InputError(f"batch_size must be at most {len(train_set)}, got {config.batch_size}")
     synthetic = torch.arange(len(train_set) - len(learned))
@@ -164,6 +173,18 @@ def _start(
         state=TrainState(config, device),
         observer=observer,
     )
+
+
+def _handwriting(config: TrainConfig) -> list[LabelledImages]:
+    """Return the scans and drawings of a recipe."""
+    cache = config.out.parent / handwriting.CACHE_DIR
+    parts = []
+    if config.scan_writers:
+        scans = handwriting.load_scans(config.scan_writers, cache=cache)
+        parts += [scans] * config.scan_copies
+    if config.pen_writers:
+        parts.append(handwriting.load_drawings(config.pen_writers, config.pen_copies, cache=cache))
+    return parts
 
 
 def _learn(run: _Run, identity: dict[str, Any]) -> None:

@@ -95,6 +95,8 @@ def augment_handwriting(
     Returns:
         uint8 (batch, 1, 28, 28); new images, in MNIST's format.
     """
+    if not len(images):
+        return images
     large = _distort(images, augmentation, generator)
     ink = _change_strokes(large, augmentation, generator)
     amounts = torch.rand(len(images), len(_Draws._fields), generator=generator).numpy()

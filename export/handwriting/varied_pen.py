@@ -1,0 +1,83 @@
+"""A pen that varies: trajectories as many hands and pens would have drawn them, to train on."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from export.handwriting.trajectories import Lines
+
+Generator = np.random.Generator
+
+_MARGIN = 12
+"""Least width of paper around the digit, in pixels."""
+
+_OVERSAMPLING = 3
+
+
+def draw_varied(lines: Lines, generator: Generator) -> Image.Image:
+    """Draw a trajectory with a random hand and pen on white paper.
+
+    Args:
+        lines: The strokes, in any unit; y grows downwards.
+        generator: Source of size, slant, rotation, aspect, wobble; of the pen's thickness, pressure
+            and ink; and of the blur.
+
+    Returns:
+        A greyscale picture, 60 to 160 pixels high or wide.
+    """
+    longer = generator.uniform(36, 110)
+    pen = longer * generator.uniform(0.035, 0.14)
+    placed = _another_hand(lines, longer, generator)
+    low = np.concatenate(placed).min(axis=0) - pen - _MARGIN
+    size = np.ceil(np.concatenate(placed).max(axis=0) + pen + _MARGIN - low).astype(int)
+    page = Image.new("L", (int(size[0]) * _OVERSAMPLING, int(size[1]) * _OVERSAMPLING), 255)
+    brush = ImageDraw.Draw(page)
+    ink = int(generator.integers(0, 90))
+    pressure = generator.uniform(0, 0.45) if generator.random() < 0.7 else 0.0
+    for line in placed:
+        _draw_line(brush, (line - low) * _OVERSAMPLING, pen * _OVERSAMPLING, pressure, ink, generator)
+    page = page.resize((int(size[0]), int(size[1])), Image.Resampling.BOX)
+    return page.filter(ImageFilter.GaussianBlur(generator.uniform(0, 0.02 * longer)))
+
+
+def _another_hand(lines: Lines, longer: float, generator: Generator) -> Lines:
+    """Slant, turn, stretch and bend strokes, and scale their longer side to `longer` pixels."""
+    points = np.concatenate(lines)
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    unit = max(float(np.ptp(points, axis=0).max()), 1.0)
+    slant, angle, widen = generator.normal(0, 1, 3) * (0.16, 0.08, 0.14)
+    turned = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    phase, bend = generator.uniform(0, 2 * math.pi, 2), generator.uniform(0, 0.03)
+    changed = []
+    for line in lines:
+        unbent = (line - middle) / unit * (math.exp(widen), math.exp(-widen))
+        wave = np.stack([np.sin(5 * unbent[:, 1] + phase[0]), np.sin(5 * unbent[:, 0] + phase[1])])
+        bent = unbent + bend * wave.T
+        bent[:, 0] -= slant * bent[:, 1]
+        changed.append(bent @ turned)
+    scale = longer / max(float(np.ptp(np.concatenate(changed), axis=0).max()), 0.1)
+    return [line * scale for line in changed]
+
+
+def _draw_line(
+    brush: ImageDraw.ImageDraw,
+    line: NDArray[np.float64],
+    pen: float,
+    pressure: float,
+    ink: int,
+    generator: Generator,
+) -> None:
+    """Draw one stroke as overlapping discs and bars whose thickness follows a smooth wave."""
+    step = np.hypot(*np.diff(line, axis=0).T) if len(line) > 1 else np.zeros(0)
+    along = np.concatenate([[0.0], step.cumsum()])
+    wave = np.sin(along / (along[-1] + 1) * generator.uniform(1, 7) + generator.uniform(0, 7))
+    radii = pen / 2 * (1 + pressure * wave)
+    for (x, y), radius in zip(line, radii, strict=True):
+        brush.ellipse((x - radius, y - radius, x + radius, y + radius), fill=ink)
+    for index in range(len(line) - 1):
+        width = max(1, round(radii[index] + radii[index + 1]))
+        brush.line([*map(float, line[index]), *map(float, line[index + 1])], fill=ink, width=width)
