@@ -169,10 +169,26 @@ def _drop_output() -> ExitCode:
 
 
 def _usage_message(error: Any, arguments: list[str]) -> str:
-    """Return click's message, but ours for a negative number, which click takes for an option."""
-    option = str(getattr(error, "option_name", ""))
-    if re.match(r"-[0-9]", option):
+    """Return click's message, but ours for a file or a negative number taken for an option."""
+    message = str(error.format_message())
+    option = getattr(error, "option_name", None)
+    argument = next((a for a in arguments if a.startswith(option)), None) if option else None
+    if argument is None:
+        return message
+    if _looks_like_a_file(argument):
+        command = arguments[0] if arguments[0] in COMMANDS else "predict"
+        files = " ".join([argument, *(a for a in arguments if re.fullmatch("[0-9]", a))])
+        return f"{message}; put -- before a file of such a name: edge-adder {command} -- {files}"
+    if re.match(r"-[0-9]", argument):
         from edge_adder.cli.predict import describe_wrong_number
 
-        return describe_wrong_number(next(a for a in arguments if a.startswith(option)))
-    return str(error.format_message())
+        return describe_wrong_number(argument)
+    return message
+
+
+def _looks_like_a_file(argument: str) -> bool:
+    """Check whether an argument names a file that exists, or is named as a picture."""
+    from edge_adder.evaluation.datasets import SUFFIXES
+
+    is_file = os.path.isfile(argument)  # noqa: PTH113  never raises
+    return is_file or argument.lower().endswith(tuple(SUFFIXES))

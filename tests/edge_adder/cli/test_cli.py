@@ -271,6 +271,24 @@ class TestBadInput:
         line = failure(edge_adder("predict", SEVEN, number), 2)
         assert line == f"the last argument must be the number to add, 0 to 9, got {number!r}"
 
+    @pytest.mark.parametrize("name", ["-x.jpg", "-5.PNG", "--seven.png", "-copy"])
+    def test_a_file_that_looks_like_an_option(
+        self, edge_adder: Run, tmp_path: Path, name: str
+    ) -> None:
+        (tmp_path / "-copy").write_bytes(SEVEN.read_bytes())
+        line = failure(edge_adder("predict", name, "7"), 2)
+        hint = f"put -- before a file of such a name: edge-adder predict -- {name} 7"
+        assert line.startswith("No such option: -")
+        assert line.endswith(f"; {hint}")
+        assert edge_adder("predict", "--", "-copy", "7").stdout.startswith("-copy: 7 + 7 = 14")
+
+    def test_a_model_that_looks_like_an_option(self, edge_adder: Run, tmp_path: Path) -> None:
+        (tmp_path / "-my.onnx").write_bytes(BUNDLED_MODEL.read_bytes())
+        assert failure(edge_adder("info", "-my.onnx"), 2).endswith(": edge-adder info -- -my.onnx")
+
+    def test_what_is_no_file_gets_no_hint_about_files(self, edge_adder: Run) -> None:
+        assert failure(edge_adder("predict", "-x", "7"), 2) == "No such option: -x"
+
     def test_missing_arguments(self, edge_adder: Run) -> None:
         assert "expected an image and a number" in failure(edge_adder("predict"), 2)
         assert "expected an image before" in failure(edge_adder("predict", "5"), 2)
