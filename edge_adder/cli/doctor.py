@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from edge_adder.cli.options import JsonOption, ProviderOption
-from edge_adder.cli.output import print_json
+from edge_adder.cli.output import print_coloured, print_json
 
 EXAMPLE = "edge-adder doctor --provider cuda"
 
@@ -26,5 +26,5 @@ def doctor(provider: ProviderOption = "cpu", as_json: JsonOption = False) -> int
         print_json(diagnosis.to_dict())
     else:
         for good, line in report(diagnosis):
-            typer.secho(line, fg=COLOURS[good])  # without colour where stdout is no terminal
+            print_coloured(line, COLOURS[good])
     return diagnosis.exit_code

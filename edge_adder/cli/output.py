@@ -17,6 +17,11 @@ def print_json(value: object) -> None:
     print(json.dumps(value, allow_nan=False))
 
 
+def print_coloured(line: str, colour: str | None) -> None:
+    """Print a line in a colour if stdout is a terminal, and `NO_COLOR` (no-color.org) is unset."""
+    typer.secho(line, fg=colour, color=False if os.environ.get("NO_COLOR") else None)
+
+
 def say(line: str) -> None:
     """Print a line to stderr, if that takes it; answers and exit codes never depend on it."""
     _write_to_stderr(f"edge-adder: {printable(line)}\n")

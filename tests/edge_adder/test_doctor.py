@@ -89,11 +89,19 @@ class TestHere:
         assert check("cpu", here).facts == {"compiled": True, "loads": True}
         assert check("cuda", here).facts == {"compiled": False, "loads": False}
 
-    def test_lines_are_green_and_red_on_a_terminal(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("no_color", ["", "1"])
+    def test_lines_are_green_and_red_on_a_terminal_unless_no_color_is_set(
+        self, tmp_path: Path, no_color: str
+    ) -> None:
         pty = pytest.importorskip("pty")
         ours, theirs = pty.openpty()
-        command = [sys.executable, "-m", "edge_adder", "doctor", "--provider", "cuda"]
-        process = subprocess.Popen(command, stdout=theirs, stderr=subprocess.DEVNULL, cwd=tmp_path)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "edge_adder", "doctor", "--provider", "cuda"],
+            stdout=theirs,
+            stderr=subprocess.DEVNULL,
+            cwd=tmp_path,
+            env=os.environ | {"NO_COLOR": no_color},
+        )
         os.close(theirs)
         shown = b""
         with contextlib.suppress(OSError):  # at the end, where the other end is closed
@@ -101,8 +109,8 @@ class TestHere:
                 shown += part
         os.close(ours)
         assert process.wait() == 4
-        assert b"\x1b[32mok  cpu " in shown
-        assert b"\x1b[31mBAD cuda " in shown
+        assert (b"\x1b[32mok  cpu " in shown, b"\x1b[31mBAD cuda " in shown) == (not no_color,) * 2
+        assert (b"\x1b" in shown) == (not no_color)
 
     @pytest.mark.parametrize("value", ["1", "TRUE", "yes", "0", "", "2"])
     def test_telemetry_is_off_or_the_users_choice(
