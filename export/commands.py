@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from export import networks, report, to_onnx
 from export import train as training
 from export.catalogue import catalogue
 from export.config import TrainConfig
+from export.handwriting import sets
+from export.handwriting.download import download, missing_parts
 from export.resume import RESUME_FILE, read_header
 
 
@@ -130,3 +133,31 @@ def networks_facts() -> list[dict[str, Any]]:
 def networks_table() -> str:
     """Return the facts of every network as a table."""
     return report.networks_table(catalogue())
+
+
+def download_handwriting(folder: Path | None) -> None:
+    """Download the parts of all sets of handwriting that are missing, and say so on stderr.
+
+    Raises:
+        EdgeAdderError: As `export.handwriting.download.download`.
+    """
+    place = sets.find_folder(folder)
+    for each in sets.SETS:
+        if missing_parts(each, place):
+            print(f"edge-adder: downloading {each.name} from {each.url}", file=sys.stderr)
+            download(each, place)
+
+
+def handwriting_facts(folder: Path | None) -> list[dict[str, Any]]:
+    """Return where each set of handwriting comes from and where it is, in JSON's types."""
+    place = sets.find_folder(folder)
+    return [
+        dataclasses.asdict(each)
+        | {"folder": str(place / each.name), "missing": missing_parts(each, place)}
+        for each in sets.SETS
+    ]
+
+
+def handwriting_table(folder: Path | None) -> str:
+    """Return where each set of handwriting comes from and where it is, as text."""
+    return report.handwriting_table(handwriting_facts(folder))

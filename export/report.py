@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
-from typing import Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import torch
 from rich.console import Console
@@ -82,6 +82,23 @@ def networks_table(networks_facts: Sequence[NetworkFacts]) -> str:
     missing = [facts.name for facts in networks_facts if not facts.committed]
     lines += ["", "digit, sum: accuracy on 10,000 test images with all ten numbers"]
     return "\n".join([*lines, *(f"{name}: {how_to_make(name)}" for name in missing)])
+
+
+def handwriting_table(facts: Sequence[Mapping[str, Any]]) -> str:
+    """Return what `export.commands.handwriting_facts` found as text."""
+    blocks = []
+    for each in facts:
+        parts, missing = len(each["sha256"]), len(each["missing"])
+        state = "complete" if not missing else f"{missing} of {parts} parts missing"
+        blocks.append(
+            f"{each['name']}: {each['title']}\n"
+            f"  content   {each['content']}; {each['size_bytes'] / 1e6:.1f} MB\n"
+            f"  authors   {each['authors']}\n"
+            f"  licence   {each['licence']}\n"
+            f"  source    {each['page']}\n"
+            f"  folder    {each['folder']} ({state})"
+        )
+    return "\n\n".join(blocks)
 
 
 class ProgressBar(Observer):

@@ -61,7 +61,9 @@ def load_scans(writers: Sequence[str], *, cache: Path) -> LabelledImages:
 
 
 def _load_writer(writer: str, cache: Path) -> LabelledImages:
-    content = read_checked(NUMBERS, writer, find_folder())  # also where it is cached: no data, no run
+    content = read_checked(
+        NUMBERS, writer, find_folder()
+    )  # also where it is cached: no data, no run
 
     def pictures() -> Iterable[tuple[Image.Image, int]]:
         for path, data in content.items():

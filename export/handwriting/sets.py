@@ -35,8 +35,8 @@ class HandwritingSet:
         authors: Whom to attribute.
         licence: SPDX identifier.
         page: Where it is described.
-        url: The archive that is downloaded.
-        megabytes: Size of that archive, in millions of bytes.
+        url: The ZIP archive that is downloaded.
+        size_bytes: Size of the set's files.
         members: Folder inside the archive that has the set's files.
         sha256: By file or, for a folder, by the list of its files as `sha256sum` prints it with
             names relative to the set, sorted: SHA-256 in hexadecimal.
@@ -49,7 +49,7 @@ class HandwritingSet:
     licence: str
     page: str
     url: str
-    megabytes: int
+    size_bytes: int
     members: str
     sha256: Mapping[str, str]
 
@@ -64,7 +64,7 @@ NUMBERS = HandwritingSet(
     licence="CC0-1.0",
     page="https://github.com/kensanata/numbers",
     url=f"https://github.com/braeunlich/anagnostes/archive/{_COMMIT}.zip",
-    megabytes=100,
+    size_bytes=40_503_452,
     members=f"anagnostes-{_COMMIT}/src/main/resources/numbers",
     sha256={
         "0001_CH4M": "8074d743f70d6be502c2e5b3896b2416271a56d2a8b83ce78f37a9602504844a",
@@ -98,7 +98,7 @@ PENDIGITS = HandwritingSet(
     licence="CC-BY-4.0",
     page="https://archive.ics.uci.edu/dataset/81",
     url="https://archive.ics.uci.edu/static/public/81/pen+based+recognition+of+handwritten+digits.zip",
-    megabytes=2,
+    size_bytes=1_467_436,
     members="",
     sha256={
         TRAINING_TRAJECTORIES: "ceae25d05f1ccfed4d27ca2e5766370fb32ddd685a647567e84cf7685aa7ac8b",
@@ -140,7 +140,10 @@ def read_checked(wanted: HandwritingSet, part: str, folder: Path) -> dict[str, b
     root = folder / wanted.name
     place = root / part
     if not place.exists():
-        raise InputError(f"no {place}: run `edge-adder data --download`, {_or_name(folder)}")
+        raise InputError(
+            f"no {place}: run `edge-adder data --download`, or name the folder of the sets in "
+            f"{HANDWRITING_VARIABLE}"
+        )
     if place.is_file():
         content = {part: _read(place)}
         found = hashlib.sha256(content[part]).hexdigest()
@@ -164,9 +167,3 @@ def digest(content: Mapping[str, bytes]) -> str:
 
 def _read(path: Path) -> bytes:
     return read_file(path, limit=_MAX_BYTES, what="handwriting")
-
-
-def _or_name(folder: Path) -> str:
-    if os.environ.get(HANDWRITING_VARIABLE):
-        return f"or correct {HANDWRITING_VARIABLE} ({folder})"
-    return f"or name the folder in {HANDWRITING_VARIABLE}"

@@ -39,7 +39,9 @@ def draw_varied(lines: Lines, generator: Generator) -> Image.Image:
     ink = int(generator.integers(0, 90))
     pressure = generator.uniform(0, 0.45) if generator.random() < 0.7 else 0.0
     for line in placed:
-        _draw_line(brush, (line - low) * _OVERSAMPLING, pen * _OVERSAMPLING, pressure, ink, generator)
+        _draw_line(
+            brush, (line - low) * _OVERSAMPLING, pen * _OVERSAMPLING, pressure, ink, generator
+        )
     page = page.resize((int(size[0]), int(size[1])), Image.Resampling.BOX)
     return page.filter(ImageFilter.GaussianBlur(generator.uniform(0, 0.02 * longer)))
 
@@ -63,19 +65,19 @@ def _another_hand(lines: Lines, longer: float, generator: Generator) -> Lines:
     return [line * scale for line in changed]
 
 
-def _draw_line(
-    brush: ImageDraw.ImageDraw,
-    line: NDArray[np.float64],
-    pen: float,
-    pressure: float,
-    ink: int,
-    generator: Generator,
-) -> None:
-    """Draw one stroke as overlapping discs and bars whose thickness follows a smooth wave."""
-    step = np.hypot(*np.diff(line, axis=0).T) if len(line) > 1 else np.zeros(0)
-    along = np.concatenate([[0.0], step.cumsum()])
+def _pressure_along(
+    line: NDArray[np.float64], pressure: float, generator: Generator
+) -> NDArray[np.float64]:
+    """Return a smooth wave along a stroke, 1 ± `pressure` at each point: float64 (count,)."""
+    along = np.concatenate([[0.0], np.hypot(*np.diff(line, axis=0).T).cumsum()])
     wave = np.sin(along / (along[-1] + 1) * generator.uniform(1, 7) + generator.uniform(0, 7))
-    radii = pen / 2 * (1 + pressure * wave)
+    return 1 + pressure * wave
+
+
+def _draw_line(
+    brush: ImageDraw.ImageDraw, line: NDArray[np.float64], radii: NDArray[np.float64], ink: int
+) -> None:
+    """Draw one stroke as a disc at each point and a bar between two."""
     for (x, y), radius in zip(line, radii, strict=True):
         brush.ellipse((x - radius, y - radius, x + radius, y + radius), fill=ink)
     for index in range(len(line) - 1):
