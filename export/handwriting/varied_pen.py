@@ -39,9 +39,8 @@ def draw_varied(lines: Lines, generator: Generator) -> Image.Image:
     ink = int(generator.integers(0, 90))
     pressure = generator.uniform(0, 0.45) if generator.random() < 0.7 else 0.0
     for line in placed:
-        _draw_line(
-            brush, (line - low) * _OVERSAMPLING, pen * _OVERSAMPLING, pressure, ink, generator
-        )
+        radii = pen / 2 * _pressure_along(line, pressure, generator)
+        _draw_line(brush, (line - low) * _OVERSAMPLING, radii * _OVERSAMPLING, ink)
     page = page.resize((int(size[0]), int(size[1])), Image.Resampling.BOX)
     return page.filter(ImageFilter.GaussianBlur(generator.uniform(0, 0.02 * longer)))
 
