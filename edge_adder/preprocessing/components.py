@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_adder.preprocessing.morphology import dilate
+
 Indices = NDArray[np.int64]
 
 
@@ -71,15 +73,24 @@ class Components:
         return steps.cumsum(axis=1, dtype=np.int8)[:, :-1] > 0
 
 
-def find_components(mask: NDArray[np.bool_]) -> Components:
-    """Return the connected components of a mask, bool (height, width)."""
+def find_components(mask: NDArray[np.bool_], bridge: int = 0) -> Components:
+    """Return the connected components of a mask, bool (height, width).
+
+    Args:
+        mask: The pixels.
+        bridge: Pixels by which the mask is grown to see what belongs together: components are
+            joined over gaps of up to twice as many, and keep their own pixels.
+    """
     height, width = mask.shape
     row, start, end = _find_runs(mask)
-    owner = _join(
-        np.searchsorted(row, np.arange(height + 1)).tolist(), start.tolist(), end.tolist()
-    )
-    _, first, owner = np.unique(owner, return_index=True, return_inverse=True)
-    count = len(first)
+    if bridge:
+        grown_row, grown_start, _ = grown = _find_runs(dilate(mask, bridge))
+        place = np.searchsorted(grown_row * width + grown_start, row * width + start, "right") - 1
+        owner = _join(*grown, height)[place]
+    else:
+        owner = _join(row, start, end, height)
+    owners, owner = np.unique(owner, return_inverse=True)
+    count = len(owners)
     top, left = np.full(count, height), np.full(count, width)
     bottom, right = np.zeros(count, np.int64), np.zeros(count, np.int64)
     np.minimum.at(top, owner, row)
@@ -105,8 +116,10 @@ def _find_runs(mask: NDArray[np.bool_]) -> tuple[Indices, Indices, Indices]:
     return row, start, np.nonzero(edges == -1)[1]
 
 
-def _join(first_of_row: list[int], start: list[int], end: list[int]) -> Indices:
+def _join(rows: Indices, starts: Indices, ends: Indices, height: int) -> Indices:
     """Return the lowest run that each run is connected with, int64 (runs,)."""
+    first_of_row = np.searchsorted(rows, np.arange(height + 1)).tolist()
+    start, end = starts.tolist(), ends.tolist()
     parent = list(range(len(start)))
 
     def root(run: int) -> int:

@@ -24,6 +24,7 @@ from edge_adder.preprocessing.background import Background
 from edge_adder.preprocessing.components import Components, find_components
 from edge_adder.preprocessing.digits import in_reading_order, select_digits
 from edge_adder.preprocessing.morphology import border, bounding_box, dilate
+from edge_adder.preprocessing.normalize import stroke_width
 from edge_adder.preprocessing.polarity import Hypothesis, Ink, Polarity, hypotheses
 from edge_adder.preprocessing.ruled_lines import remove_ruled_lines
 from edge_adder.preprocessing.score import contrast_to_noise, score, sharpness
@@ -41,6 +42,9 @@ _MIN_CONTRAST_TO_NOISE, _MIN_EDGE = 6.0, 0.45
 """Minimum contrast-to-noise ratio and minimum contrast across the edge, as a share of full ink. Ink
 reaches one of them; 97.5 % of the blank paper that `benchmarks.robustness.negatives` draws reaches
 neither."""
+
+_BRIDGE = 0.5
+"""Growth of specks to see which belong together, as a share of their mean width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +160,7 @@ def _segment_under(hypothesis: Hypothesis, channel: Channel) -> Segmentation | N
         return None
     low, high = thresholds
     contrast = remove_ruled_lines(hypothesis.contrast, low)
-    components = find_components(contrast > low)
+    components = _find_strokes(contrast > low)
     digits = select_digits(
         components, ink=components.total(contrast), certain=components.total(contrast > high)
     )
@@ -175,6 +179,27 @@ def _segment_under(hypothesis: Hypothesis, channel: Channel) -> Segmentation | N
         contrast_to_noise=contrast_to_noise(contrast, mask),
         score=score(contrast, mask) + hypothesis.bonus,
     )
+
+
+def _find_strokes(mask: NDArray[np.bool_]) -> Components:
+    """Return a mask's components, with specks joined where that halves the number of large ones.
+
+    A pencil on rough paper, or a scan that kept only black and white, breaks a stroke into specks
+    that are closer to each other than the stroke is wide. Separate digits are further apart.
+    """
+    components = find_components(mask)
+    count = _count_major(components)
+    if count > 1:
+        joined = find_components(mask, max(1, round(_BRIDGE * stroke_width(mask))))
+        if _count_major(joined) <= count / 2:
+            return joined
+    return components
+
+
+def _count_major(components: Components) -> int:
+    """Return how few components have nine tenths of the area."""
+    largest_first = np.sort(components.area)[::-1].cumsum()
+    return int(np.searchsorted(largest_first, 0.9 * components.area.sum())) + 1
 
 
 def _is_better(found: Segmentation, best: Segmentation) -> bool:

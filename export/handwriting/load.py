@@ -39,7 +39,7 @@ from export.handwriting.varied_pen import draw_varied
 CACHE_DIR = "handwriting_cache"
 """Folder of the prepared images, beside the folders of the runs."""
 
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 """Raise it whenever the preparation or the pens give other images."""
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edge_adder.preprocessing.components import find_components, run_lengths
+from edge_adder.preprocessing.morphology import dilate
 
 
 def flood(mask: np.ndarray) -> list[frozenset[tuple[int, int]]]:
@@ -69,3 +70,16 @@ def test_an_empty_mask_has_none() -> None:
         assert len(found) == 0
         assert not found.mask(np.zeros(0, bool)).any()
         assert found.total(np.ones(shape, np.float32)).size == 0
+
+
+@given(arrays(np.bool_, st.tuples(st.integers(1, 14), st.integers(1, 14))), st.integers(1, 2))
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_a_bridge_joins_what_the_grown_mask_joins(mask: np.ndarray, bridge: int) -> None:
+    found = find_components(mask, bridge)
+    parts = {
+        frozenset((y, x) for y, x in part if mask[y, x]) for part in flood(dilate(mask, bridge))
+    }
+    each = [found.mask(np.arange(len(found)) == index) for index in range(len(found))]
+    pixels = [frozenset((int(y), int(x)) for y, x in np.argwhere(part)) for part in each]
+    assert set(pixels) == parts
+    assert found.area.tolist() == [len(part) for part in pixels]

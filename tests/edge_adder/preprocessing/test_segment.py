@@ -196,3 +196,24 @@ def test_a_0_around_a_dot_is_not_taken_for_a_box() -> None:
     rows, columns = np.nonzero(segmented(picture).mask)
     assert (rows.min(), rows.max()) == (30, 130)
     assert (columns.min(), columns.max()) == (50, 110)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_stroke_of_specks_is_one_digit(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    kept = Image.fromarray(generator.random((SIDE // 2, SIDE // 2)) < 0.55).resize((SIDE, SIDE))
+    pixels = written(1.0, ink=0.0)
+    pixels[~np.asarray(kept)] = 255
+    found = segmented(pixels)
+    assert len(found.digits) == 1
+    inked = pixels < 128
+    assert (found.mask & inked).sum() > 0.95 * inked.sum()
+
+
+@pytest.mark.parametrize("gap", [5, 7, 30])
+def test_digits_further_apart_than_the_stroke_is_wide_stay_apart(gap: int) -> None:
+    picture = Image.new("L", (SIDE, SIDE), 255)
+    draw = ImageDraw.Draw(picture)
+    for left in (40, 40 + 24 + gap):
+        draw.ellipse((left, 50, left + 23, 110), outline=0, width=4)
+    assert len(segmented(picture).digits) == 2
