@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from benchmarks.markdown import mean_and_deviation, table
+from benchmarks.robustness.writers import ALL
 from edge_adder.evaluation.report import percent
 
 Row: TypeAlias = tuple[str, str, str]
@@ -20,6 +21,7 @@ def figures_table(record: dict[str, Any]) -> str:
     figures = record["figures"]
     rows = [
         *_accuracy_rows(figures, record["seeds"]),
+        *_writer_rows(figures["writers"]),
         *_robustness_rows(figures),
         *_size_rows(figures),
     ]
@@ -58,10 +60,31 @@ def _accuracy_rows(figures: dict[str, Any], seeds: list[dict[str, Any]]) -> list
     if len(seeds) > 1:
         deviations = (
             f"{name} {mean_and_deviation([row[name] for row in seeds])}"
-            for name in ("test", "validation")
+            for name in seeds[0]
+            if name != "seed"
         )
         what = f"digit, mean ± standard deviation of {len(seeds)} seeds"
         rows.insert(2, (what, ", ".join(deviations), "python -m benchmarks.release"))
+    return rows
+
+
+def _writer_rows(figures: list[dict[str, Any]]) -> list[Row]:
+    command = "python -m benchmarks.robustness.writers"
+    rows = []
+    for whole in (row for row in figures if row["writer"] == ALL):
+        each = [row for row in figures if row["origin"] == whole["origin"] and row is not whole]
+        worst = min(each, key=lambda row: float(row["correct"]))
+        rows.append(
+            (
+                f"{whole['origin']}: {whole['count']:,} digits of {len(each)} writers that nothing "
+                "was trained on",
+                f"correct {percent(whole['correct'])} (worst writer {percent(worst['correct'])}), "
+                f"surely wrong {percent(whole['surely_wrong'])}, uncertain "
+                f"{percent(whole['uncertain'])}, refused {percent(whole['refused'])}, calibration "
+                f"error {percent(whole['calibration_error'])}",
+                command,
+            )
+        )
     return rows
 
 

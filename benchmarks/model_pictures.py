@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import runpy
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks import plots
-from benchmarks.robustness import conditions, uncertain
+from benchmarks.robustness import conditions, uncertain, writers
 from edge_adder import EdgeAdder
 from edge_adder.evaluation.datasets import MNIST_FILES, LabelledPictures, cache_dir, find_data_dir
 from edge_adder.evaluation.evaluate import CONFUSION_FILE, WRONG_FILE, evaluate
@@ -24,8 +25,10 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 CONFUSION, WRONG, COVERAGE = (
     f"docs/{networks.DEFAULT}-{name}.png" for name in ("confusion", "wrong", "coverage")
 )
-SAMPLES, EXPLAIN, CONDITIONS = (f"docs/{name}.png" for name in ("samples", "explain", "conditions"))
-PICTURES = (CONFUSION, WRONG, COVERAGE, SAMPLES, EXPLAIN, CONDITIONS)
+SAMPLES, EXPLAIN, CONDITIONS, WRITERS = (
+    f"docs/{name}.png" for name in ("samples", "explain", "conditions", "writers")
+)
+PICTURES = (CONFUSION, WRONG, COVERAGE, SAMPLES, EXPLAIN, CONDITIONS, WRITERS)
 """Paths in the checkout."""
 
 MIN_PROBABILITY = 0.9
@@ -41,7 +44,11 @@ SAMPLES_SCRIPT = EXAMPLES / "picture.py"
 
 
 def draw_pictures(
-    model: Path, folder: Path, images: LabelledImages, data_dir: Path | None
+    model: Path,
+    folder: Path,
+    images: LabelledImages,
+    data_dir: Path | None,
+    written: Sequence[writers.WrittenDigit],
 ) -> dict[str, Any]:
     """Draw `PICTURES`.
 
@@ -50,6 +57,7 @@ def draw_pictures(
         folder: Stands for the checkout.
         images: The test images.
         data_dir: The folder that they were read from, as `load_mnist` takes it.
+        written: The digits of the validation writers.
 
     Returns:
         The figures that the pictures show.
@@ -67,8 +75,11 @@ def draw_pictures(
     non_digits = uncertain.measure(adder, uncertain.COUNT)
     scenes = conditions.measure_all(adder, conditions.COUNT)
     write_atomically(folder / CONDITIONS, conditions.draw_examples(scenes, conditions.COUNT))
+    answers = writers.answer(adder, written)
+    write_atomically(folder / WRITERS, writers.draw_wrong(written, answers))
     return {
         **accuracy,
+        "writers": [asdict(each) for each in writers.figures(written, answers)],
         "non_digits_of_each_kind": uncertain.COUNT,
         "not_answered": {each.kind: each.not_answered for each in non_digits},
         "digits_in_each_scene": conditions.COUNT,

@@ -1,9 +1,10 @@
 """Make a finished run the bundled model: python -m benchmarks.release runs/edge runs/edge-1.
 
-The runs are of the default network and differ only in their seed; the best on the validation images
-is bundled. Each is evaluated once on the test images, for the deviation between seeds. Checkpoint,
-model, parity vectors, pictures and figures are made in a temporary folder and then replace the old
-ones. ``docs/release.json`` records which weights they are made of, and the tests compare.
+The runs are of the default network and differ only in their seed. The best on validation, which is
+MNIST's images and writers that nothing was trained on, is bundled. Each is evaluated once on the
+test images, for the deviation between seeds. Checkpoint, model, parity vectors, pictures and
+figures are made in a temporary folder and then replace the old ones. ``docs/release.json`` records
+which weights they are made of, and the tests compare.
 
 ``--pictures`` instead redraws the pictures and measures the figures again from the committed
 checkpoint: after a change of the preparation, of a text or of the plots' style.
@@ -17,6 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +27,7 @@ from benchmarks.markdown import replace_block
 from benchmarks.model_card import figures_table
 from benchmarks.model_pictures import PICTURES, draw_pictures
 from benchmarks.networks import gate_figures
+from benchmarks.robustness import writers
 from edge_adder import EdgeAdder
 from edge_adder.errors import CheckpointError
 from edge_adder.files import make_folder, write_atomically
@@ -88,8 +91,9 @@ def main(
 def release(runs: Sequence[Path], root: Path, data_dir: Path | None) -> list[str]:
     """Replace the bundled model with the network of the best run.
 
-    The best has the highest validation accuracy of the digit; of equal ones the first. A failure
-    leaves the old files as they were.
+    The best has the highest accuracy of the digit, as the mean over MNIST's validation images and
+    each set of validation writers; of equal ones the first. A failure leaves the old files as they
+    were.
 
     Args:
         runs: Folders of one or more runs.
@@ -102,23 +106,26 @@ def release(runs: Sequence[Path], root: Path, data_dir: Path | None) -> list[str
     Raises:
         CheckpointError: A run is of another network or not finished, or two differ in more than
             the seed, or have the same seed.
-        InputError: MNIST is not there, or the model card has no block for the figures.
+        InputError: MNIST or handwriting is not there, or the model card has no block for the
+            figures.
         ParityError: The model would not compute what PyTorch computes.
         FileAccessError: A file cannot be read or written.
     """
     found = load_runs(runs)
+    written = list(writers.read_digits())
+    validation = [_validation(each, written) for each in found]
+    best = max(range(len(found)), key=lambda index: fmean(validation[index].values()))
     images = load_mnist(data_dir, train=False)
     tests = [measure_accuracy(each.build(), images)[0].to_dict() for each in found]
     seeds = [
-        {"seed": each.config["seed"], "validation": _validation(each), "test": test["digit"]}
-        for each, test in zip(found, tests, strict=True)
+        {"seed": each.config["seed"], **accuracies, "test": test["digit"]}
+        for each, accuracies, test in zip(found, validation, tests, strict=True)
     ]
-    best = max(range(len(found)), key=lambda index: _validation(found[index]))
     shipped = replace(found[best], metrics=found[best].metrics | {"test": tests[best]})
     with tempfile.TemporaryDirectory() as folder:
         staged = Path(folder)
         figures = make_model(shipped, staged, data_dir)
-        figures |= draw_pictures(staged / MODEL, staged, images, data_dir)
+        figures |= draw_pictures(staged / MODEL, staged, images, data_dir, written)
         record: dict[str, Any] = {
             "weights_sha256": shipped.sha256,
             "files": {name: sha256(staged / name) for name in (*MODEL_FILES, *PICTURES)},
@@ -142,7 +149,8 @@ def redraw(root: Path, data_dir: Path | None) -> list[str]:
 
     Raises:
         CheckpointError: Checkpoint, model and record are not of the same weights.
-        InputError: MNIST is not there, or the model card has no block for the figures.
+        InputError: MNIST or handwriting is not there, or the model card has no block for the
+            figures.
         FileAccessError: A file cannot be read or written.
     """
     record = json.loads((root / RECORD).read_text())
@@ -155,7 +163,8 @@ def redraw(root: Path, data_dir: Path | None) -> list[str]:
     images = load_mnist(data_dir, train=False)
     with tempfile.TemporaryDirectory() as folder:
         staged = Path(folder)
-        record["figures"] |= draw_pictures(root / MODEL, staged, images, data_dir)
+        written = list(writers.read_digits())
+        record["figures"] |= draw_pictures(root / MODEL, staged, images, data_dir, written)
         record["files"] = {name: sha256(root / name) for name in MODEL_FILES}
         record["files"] |= {name: sha256(staged / name) for name in PICTURES}
         return _replace_files(root, staged, record, PICTURES)
@@ -223,7 +232,8 @@ def make_model(shipped: Checkpoint, folder: Path, data_dir: Path | None) -> dict
         FileAccessError: A file cannot be written.
     """
     model = folder / MODEL
-    make_folder((folder / WEIGHTS).parent)
+    for name in (WEIGHTS, MODEL):
+        make_folder((folder / name).parent)
     checkpoints.save(shipped, folder / WEIGHTS)
     exported = to_onnx.export(shipped, model, data_dir=data_dir)
     line = f"{sha256(model)}  {model.name}\n"  # as sha256sum writes and reads it
@@ -254,9 +264,16 @@ def _replace_files(
     return written
 
 
-def _validation(checkpoint: Checkpoint) -> float:
-    """Return the digit's accuracy on the validation images, a fraction."""
-    return float(checkpoint.metrics["validation"]["digit"])
+def _validation(
+    checkpoint: Checkpoint, written: Sequence[writers.WrittenDigit]
+) -> dict[str, float]:
+    """Return the accuracy of the digit on MNIST's validation images and on each set of writers."""
+    adder = EdgeAdder(to_onnx.to_onnx(checkpoint.build(), checkpoint))
+    found = writers.figures(written, writers.answer(adder, written))
+    return {
+        "validation": float(checkpoint.metrics["validation"]["digit"]),
+        **{each.origin: each.correct for each in found if each.writer == writers.ALL},
+    }
 
 
 def sha256(path: Path) -> str:
