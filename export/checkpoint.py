@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -26,6 +28,15 @@ HEADER_KEY = "edge_adder.checkpoint"
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 """The committed checkpoints, ``NETWORK.safetensors``."""
+
+_WRAPPERS = {
+    "module.": "torch.nn.DataParallel and DistributedDataParallel name",
+    "_orig_mod.": "torch.compile names",
+}
+"""What names all weights of a network inside it, by what it puts before their names."""
+
+_PICKLED = (b"PK\x03\x04", b"\x80\x02\x8a\x0a")
+"""First bytes of what `torch.save` writes: a ZIP archive, or its pickle from before PyTorch 1.6."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +138,11 @@ def load(path: Path) -> Checkpoint:
 
     Raises:
         FileAccessError: The file cannot be read.
-        CheckpointError: It is not a checkpoint of this project, or it is damaged.
+        CheckpointError: It is not a checkpoint of this project, it is damaged, its weights are
+            named by a wrapper of PyTorch's, or some are NaN or infinite.
     """
     weights, header = _read(path)
+    _check_names(path, weights)
     try:
         details = json.loads(header)
         network, expected = str(details["network"]), details["weights_sha256"]
@@ -141,11 +154,38 @@ def load(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"{path} is damaged: its weights have SHA-256 {found}, expected {expected}"
         )
+    _check_finite(path, weights)
     return checkpoint
+
+
+def _check_names(path: Path, weights: dict[str, Tensor]) -> None:
+    """Refuse the weights of a network that was saved with what was wrapped around it."""
+    for prefix, wrapper in _WRAPPERS.items():
+        if weights and all(name.startswith(prefix) for name in weights):
+            inner = prefix.removesuffix(".")
+            raise CheckpointError(
+                f"{path}: the name of every weight begins with {prefix!r}, as {wrapper} them: "
+                f"save the state_dict of the network inside, `network.{inner}.state_dict()`"
+            )
+
+
+def _check_finite(path: Path, weights: dict[str, Tensor]) -> None:
+    """Refuse weights that compute nothing."""
+    bad = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
+    if bad:
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        raise CheckpointError(
+            f"{path} has weights that are NaN or infinite, in {bad[0]}{more}: its training "
+            "diverged; train again, with a lower --learning-rate"
+        )
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], str]:
     """Return the tensors of a safetensors file and the details in its header, as text."""
+    if path.is_dir():
+        raise CheckpointError(
+            f"{path} is a folder, expected a file in it, such as checkpoint.safetensors"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(HEADER_KEY)
@@ -153,9 +193,29 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
     except FileNotFoundError as error:
         raise CheckpointError(f"no checkpoint {path}: make one with `edge-adder train`") from error
     except SafetensorError as error:
+        if _is_pickled(path):
+            raise CheckpointError(
+                f"{path} is pickled, and only safetensors are read; {_how_to_convert(path)}"
+            ) from error
         raise CheckpointError(f"{path} is no safetensors file: {one_line(error)}") from error
     except OSError as error:
         raise FileAccessError(f"cannot read {path}: {error.strerror or one_line(error)}") from error
     if header is None:
         raise CheckpointError(f"{path} is no checkpoint of edge-adder: no {HEADER_KEY!r} in it")
     return weights, header
+
+
+def _is_pickled(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) in _PICKLED
+
+
+def _how_to_convert(path: Path) -> str:
+    """Return how to make a checkpoint of a pickled `state_dict`, in one line."""
+    pickled, made = (json.dumps(str(each)) for each in (path, path.with_suffix(".safetensors")))
+    code = (
+        "import torch, pathlib; from export.checkpoint import Checkpoint, save; "
+        f"weights = torch.load({pickled}, weights_only=True); "
+        f'save(Checkpoint("{networks.DEFAULT}", weights, {{}}, {{}}), pathlib.Path({made}))'
+    )
+    return f"for a state_dict of {networks.DEFAULT}, convert it: python -c {shlex.quote(code)}"
