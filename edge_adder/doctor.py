@@ -1,4 +1,4 @@
-"""`edge-adder doctor`: what this machine has, and whether the bundled model works on it.
+"""`edge-adder doctor`: what this machine has, and whether a model works on it.
 
 Each `Check` passes, fails, or is for information only; the first that fails decides the exit code.
 No check needs a network.
@@ -7,10 +7,12 @@ No check needs a network.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_adder.environment import cores_by_affinity, cpu_quota, fingerprint, thread_count
@@ -104,11 +106,12 @@ class Diagnosis:
         }
 
 
-def run_checks(provider: Provider = "cpu") -> Diagnosis:
-    """Check the machine, onnxruntime, every provider and the bundled model.
+def run_checks(provider: Provider = "cpu", model: Path | None = None) -> Diagnosis:
+    """Check the machine, onnxruntime, every provider and a model.
 
     Args:
         provider: The provider that has to work. Any other that is compiled in has to work too.
+        model: The model file; None for the bundled one.
 
     Raises:
         InputError: `provider` is unknown.
@@ -121,7 +124,7 @@ def run_checks(provider: Provider = "cpu") -> Diagnosis:
         failed = Check("onnxruntime", good=False, text=str(error))
         return Diagnosis(provider, None, [*checks, failed])
     version = session.ONNXRUNTIME_VERSION
-    results = {name: _load(name) for name in EXECUTION_PROVIDERS}
+    results = {name: _load(name, model) for name in EXECUTION_PROVIDERS}
     loaded = {
         name: result for name, result in results.items() if not isinstance(result, EdgeAdderError)
     }
@@ -129,7 +132,7 @@ def run_checks(provider: Provider = "cpu") -> Diagnosis:
         _check_onnxruntime(version),
         *(_check_provider(name, result, name == provider) for name, result in results.items()),
         *_check_model([*results.values()], version),
-        _check_hash(),
+        *([_check_hash()] if model is None else _show_hash(loaded.values())),
         *(_check_answers(name, adder) for name, adder in loaded.items()),
     ]
     return Diagnosis(provider, next((name for name in order if name in loaded), None), checks)
@@ -185,12 +188,12 @@ def _check_onnxruntime(version: str) -> Check:
     return Check("onnxruntime", good=True, text=text, facts=facts)
 
 
-def _load(provider: str) -> EdgeAdder | EdgeAdderError:
-    """Return the bundled model on a provider, or why it does not load there."""
+def _load(provider: str, model: Path | None) -> EdgeAdder | EdgeAdderError:
+    """Return a model on a provider, or why it does not load there."""
     from edge_adder.predictor import EdgeAdder  # noqa: PLC0415  needs onnxruntime
 
     try:
-        return EdgeAdder(provider=provider)  # type: ignore[arg-type]
+        return EdgeAdder(model, provider=provider)  # type: ignore[arg-type]
     except EdgeAdderError as error:
         return error
 
@@ -219,7 +222,7 @@ def _check_provider(name: str, result: EdgeAdder | EdgeAdderError, requested: bo
 
 
 def _check_model(results: Sequence[EdgeAdder | EdgeAdderError], version: str) -> Iterator[Check]:
-    """Check that the bundled model is accepted, and compare its versions with onnxruntime's."""
+    """Check that the model is accepted, and compare its versions with onnxruntime's."""
     errors = [result for result in results if isinstance(result, EdgeAdderError)]
     refusal = next((error for error in errors if not isinstance(error, ProviderError)), None)
     if refusal is not None:
@@ -227,15 +230,17 @@ def _check_model(results: Sequence[EdgeAdder | EdgeAdderError], version: str) ->
     adder = next((result for result in results if not isinstance(result, EdgeAdderError)), None)
     if adder is not None:
         facts = {key: adder.provenance.get(key) for key in ("ir_version", "opset")}
+        name = "" if adder.model == "default" else f"{adder.model} keeps the contract; "
         newest = {
             "ir_version": _newest(NEWER_IR, "IR version"),
             "opset": _newest(NEWER_OPSET, "opset"),
         }
         text = (
-            f"IR version {facts['ir_version']} and opset {facts['opset']}; onnxruntime {version} "
-            f"loads up to {newest['ir_version'] or 'unknown'} and {newest['opset'] or 'unknown'}"
+            f"{name}IR version {facts['ir_version']} and opset {facts['opset']}; "
+            f"onnxruntime {version} loads up to {newest['ir_version'] or 'unknown'} and {newest['opset'] or 'unknown'}"
         )
-        yield Check("model", good=True, text=text, facts=facts | {"newest": newest})
+        facts |= {"name": adder.model, "newest": newest}
+        yield Check("model", good=True, text=text, facts=facts)
 
 
 def _newest(model: bytes, what: str) -> int | None:
@@ -266,13 +271,27 @@ def _check_hash() -> Check:
     return Check("hash", same, text, {"sha256": found, "expected": expected}, ExitCode.MODEL)
 
 
+def _show_hash(loaded: Iterable[EdgeAdder]) -> Iterator[Check]:
+    """Show the hash of a model file of one's own, of which none is stored to compare it with."""
+    for adder in itertools.islice(loaded, 1):
+        text = f"SHA-256 {adder.model_sha256}; --sha256 of the other commands compares it"
+        yield Check("hash", good=None, text=text, facts={"sha256": adder.model_sha256})
+
+
 def _check_answers(name: str, adder: EdgeAdder) -> Check:
     """Check that the answers on a provider are PyTorch's."""
     from edge_adder import parity  # noqa: PLC0415  needs onnxruntime
 
     facts = {"provider": name}
     try:
-        result = parity.check_parity(adder, parity.bundled_vectors())
+        vectors = parity.load_vectors(adder)
+        if vectors is None:
+            text = (
+                f"on {name}: no .parity.npz with PyTorch's answers beside {adder.model}, "
+                "as `edge-adder export` writes it"
+            )
+            return Check("self-test", good=None, text=text, facts=facts)
+        result = parity.check_parity(adder, vectors)
     except Exception as error:  # noqa: BLE001  numpy and onnxruntime raise nearly anything
         text = f"on {name}: {one_line(error)}"
         return Check("self-test", good=False, text=text, facts=facts, exit_code=ExitCode.MODEL)

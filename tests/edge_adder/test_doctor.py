@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge_adder import EdgeAdder, InputError, doctor, parity, predictor, session
@@ -194,3 +195,47 @@ class TestSomethingIsWrong:
     def test_an_unknown_provider(self) -> None:
         with pytest.raises(InputError, match="provider must be one of"):
             run_checks("gpu")
+
+
+class TestAnotherModel:
+    @pytest.fixture
+    def mine(self, tmp_path: Path) -> Path:
+        """The bundled model and its parity vectors under another name."""
+        for suffix in (".onnx", ".parity.npz"):
+            content = predictor.BUNDLED_MODEL.with_suffix(suffix).read_bytes()
+            (tmp_path / "mine").with_suffix(suffix).write_bytes(content)
+        return tmp_path / "mine.onnx"
+
+    def test_all_is_well(self, edge_adder: Callable, adder: EdgeAdder, mine: Path) -> None:
+        done = edge_adder("doctor", "--model", mine.name)
+        assert (done.returncode, done.stderr) == (0, "")
+        said = {line.split()[1]: line for line in done.stdout.splitlines()}
+        assert [*said] == NAMES
+        assert said["model"].startswith("ok  model        mine.onnx keeps the contract; IR version")
+        assert said["hash"].startswith(f"-   hash         SHA-256 {adder.model_sha256};")
+        assert "300 pairs, bound 0.0001: passed" in said["self-test"]
+
+    def test_without_stored_answers(self, mine: Path) -> None:
+        mine.with_suffix(".parity.npz").unlink()
+        found = run_checks(model=mine)
+        assert (bad(found), found.exit_code) == ([], 0)
+        assert check("self-test", found).good is None
+        assert f"answers beside {mine}, as `edge-adder export`" in check("self-test", found).text
+
+    def test_stored_answers_of_another_model_or_damaged(self, mine: Path, vectors: dict) -> None:
+        for content in (vectors | {"weights_sha256": "0"}, {"digit": vectors["digit"]}):
+            np.savez(mine.with_suffix(".parity.npz"), **content)
+            found = run_checks(model=mine)
+            assert (bad(found), found.exit_code) == (["self-test"], 3)
+
+    @pytest.mark.parametrize(
+        ("content", "text"), [(b"no model", "is text, expected an ONNX"), (None, "no such file")]
+    )
+    def test_a_model_that_is_refused(self, mine: Path, content: bytes | None, text: str) -> None:
+        mine.unlink()
+        if content is not None:
+            mine.write_bytes(content)
+        found = run_checks(model=mine)
+        assert (bad(found), found.exit_code, found.active) == (["model"], 3, None)
+        assert text in check("model", found).text
+        assert "hash" not in [each.name for each in found.checks]
