@@ -11,8 +11,8 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -35,7 +35,10 @@ MNIST_FILES = (
 """The four files of MNIST in ``<data dir>/MNIST/raw``; each may be gzipped, as NAME.gz."""
 
 LABELS_FILE = "labels.csv"
-"""Name of a table of pictures with the columns ``file`` and ``label``; others are ignored."""
+"""Name of a table of pictures with the columns ``file`` and ``label``, and `GROUP_COLUMNS`."""
+
+GROUP_COLUMNS = ("source", "writer", "kind")
+"""Columns of a table by whose values accuracy is reported too; other columns are ignored."""
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
 """Suffixes of a picture's name, in lower case."""
@@ -71,6 +74,7 @@ class LabelledPictures:
         images: Each as `EdgeAdder.predict` takes it: an array uint8 (height, width), or a path.
         labels: int64 (count,); 0 to 9.
         unlabelled: Number of pictures in the folder that have no label.
+        groups: By name of a column, one of `GROUP_COLUMNS`: its value for each image.
     """
 
     source: Path
@@ -78,6 +82,7 @@ class LabelledPictures:
     images: Sequence[NDArray[np.uint8] | Path]
     labels: NDArray[np.int64]
     unlabelled: int = 0
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -259,7 +264,7 @@ def _load_table(table: Path) -> LabelledPictures:
     if len(data) > MAX_TABLE_BYTES:
         raise InputError(f"{table} has more than {MAX_TABLE_BYTES:,} bytes, the maximum")
     try:
-        lines = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+        lines = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
         rows = [(row["file"] or "", row["label"]) for row in lines]
     except KeyError as error:
         raise InputError(
@@ -273,7 +278,11 @@ def _load_table(table: Path) -> LabelledPictures:
     if wrong or not rows:
         what = f"label {wrong[0]!r}" if wrong else "no rows"
         raise InputError(f"{table} has {what}, expected files and labels 0 to {DIGITS - 1}")
-    return _pictures(table.parent, [(name, _find(table, name), int(label)) for name, label in rows])
+    found = _pictures(
+        table.parent, [(name, _find(table, name), int(label)) for name, label in rows]
+    )
+    columns = [column for column in GROUP_COLUMNS if column in lines[0]]
+    return replace(found, groups={key: [row[key] or "" for row in lines] for key in columns})
 
 
 def _find(table: Path, name: str) -> Path:

@@ -140,6 +140,10 @@ def _evaluation(
         by_digit=metrics.rates(truth, DIGITS, digits, sums),
         by_number=metrics.rates(numbers, DIGITS, digits, sums),
         by_sum=metrics.rates(truth + numbers, SUMS, digits, sums),
+        by_group={
+            column: metrics.group_rates(values, digits, sums)
+            for column, values in pictures.groups.items()
+        },
         confusion=metrics.confusion(answers, pictures.labels),
         wrong=list(wrong.values()),
         unreadable=[

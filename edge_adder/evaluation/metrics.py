@@ -59,6 +59,23 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupRate:
+    """Accuracy over the images with the same value in a column of the table.
+
+    Attributes:
+        value: The value, such as a writer.
+        images: Number of such images.
+        digit: Fraction of their pairs with the correct digit.
+        sum: Fraction of their pairs with the correct sum.
+    """
+
+    value: str
+    images: int
+    digit: float
+    sum: float
+
+
+@dataclass(frozen=True, slots=True)
 class WrongImage:
     """An image with a wrong answer for at least one number.
 
@@ -119,6 +136,7 @@ class Evaluation:
         by_digit: Accuracy for each true digit.
         by_number: Accuracy for each number.
         by_sum: Accuracy for each true sum.
+        by_group: By name of a column in the table: accuracy for each of its values.
         confusion: Answered pairs by true digit and answered digit, 10 × 10.
         wrong: Images with a wrong answer, the most confident first.
         unreadable: Name (``image``) and ``error`` of each image that could not be read.
@@ -141,6 +159,7 @@ class Evaluation:
     by_digit: list[Rate]
     by_number: list[Rate]
     by_sum: list[Rate]
+    by_group: dict[str, list[GroupRate]]
     confusion: list[list[int]]
     wrong: list[WrongImage]
     unreadable: list[dict[str, str]]
@@ -205,6 +224,28 @@ def rates(
     return [
         Rate(value, int(mask.sum()), _mean(correct_digits[mask]), _mean(correct_sums[mask]))
         for value, mask in ((value, values == value) for value in range(count))
+    ]
+
+
+def group_rates(
+    values: Sequence[str], correct_digits: NDArray[np.bool_], correct_sums: NDArray[np.bool_]
+) -> list[GroupRate]:
+    """Return the accuracy of the images that have each value, sorted by value.
+
+    Args:
+        values: Value of each image.
+        correct_digits: Whether the digit was correct, (images, 10).
+        correct_sums: Whether the sum was correct, (images, 10).
+    """
+    of_image = np.array(values)
+    return [
+        GroupRate(
+            value,
+            int(chosen.sum()),
+            float(correct_digits[chosen].mean()),
+            float(correct_sums[chosen].mean()),
+        )
+        for value, chosen in ((value, of_image == value) for value in sorted(set(values)))
     ]
 
 

@@ -35,6 +35,7 @@ def report(evaluation: Evaluation) -> str:
         *_coverage_lines(evaluation.coverage),
         "",
         *_rate_lines(evaluation),
+        *_group_lines(evaluation),
         "",
         _pictures(
             len(evaluation.wrong),
@@ -79,3 +80,13 @@ def _rate_lines(evaluation: Evaluation) -> Iterator[str]:
             digit, total = (percent(rate.digit), percent(rate.sum)) if rate else ("", "")
             line += f"  {digit:>10}{total:>10}"
         yield f"{line}{by_sum.pairs:10,}"
+
+
+def _group_lines(evaluation: Evaluation) -> Iterator[str]:
+    """Yield a table for each column of the labelled pictures: a row for each of its values."""
+    for column, rates in evaluation.by_group.items():
+        width = max(len(column), *(len(rate.value) for rate in rates))
+        yield f"\n{column:{width}}     digit       sum  pictures"
+        for rate in rates:
+            digit, total = percent(rate.digit), percent(rate.sum)
+            yield f"{rate.value:{width}}{digit:>10}{total:>10}{rate.images:10,}"

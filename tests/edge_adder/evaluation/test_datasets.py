@@ -163,6 +163,7 @@ class TestPictures:
         names = ("images/1.png", "2.png", "3.png", "nowhere.png")
         assert labels_by_name(tmp_path) == dict(zip(names, (1, 2, 6, 4), strict=True))
         assert [path.exists() for path in load(tmp_path).images] == [True, True, True, False]
+        assert load(tmp_path).groups == {"kind": ["photo", "", "scan", ""]}
 
     @pytest.mark.parametrize(
         ("data", "message"),

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -248,3 +249,20 @@ class TestCommandLine:
         (line,) = done.stderr.splitlines()
         assert line.startswith(f"edge-adder: error: {message}")
         assert not (folder.parent / "evaluation").exists()
+
+
+def test_accuracy_by_the_columns_of_the_table() -> None:
+    three = pictures((5, 5, 2), (3, 3, NEVER), (4, 9, 7))
+    grouped = replace(three, groups={"writer": ["b", "a", "b"], "source": ["", "", "pen"]})
+    found = evaluate(FakeAdder(), grouped)
+    rows = {
+        key: [(r.value, r.images, r.digit, r.sum) for r in found.by_group[key]]
+        for key in grouped.groups
+    }
+    assert rows == {
+        "writer": [("a", 1, 1, 1), ("b", 2, 0.5, 9 / 20)],
+        "source": [("", 2, 1, 19 / 20), ("pen", 1, 0, 0)],
+    }
+    assert re.search(r"^writer +digit +sum +pictures$", report(found), re.MULTILINE)
+    assert re.search(r"^b +50.00 % +45.00 % +2$", report(found), re.MULTILINE)
+    assert evaluate(FakeAdder(), three).by_group == {}
