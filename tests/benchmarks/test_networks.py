@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import create_autospec
 
@@ -12,10 +13,13 @@ from PIL import Image
 pytest.importorskip("torch", reason="needs the development tools")
 
 from benchmarks import networks as comparison
+from benchmarks.robustness import writers
+from benchmarks.robustness.writers import WrittenDigit
 from edge_adder.predictor import BUNDLED_MODEL
 from export import catalogue, networks, to_onnx
 from export import checkpoint as checkpoints
 from export.checkpoint import Checkpoint
+from export.synthetic.digits import draw_digits
 from export.to_onnx import ExportResult
 from export.verify import ParityRow
 
@@ -85,6 +89,15 @@ def pass_the_gate(_: Checkpoint, out: Path, **__: object) -> ExportResult:
     return ExportResult(out, out, 1234, {}, rows, "1")
 
 
+def few_digits() -> Iterator[WrittenDigit]:
+    """A digit of one set, and two of another, of which one is refused."""
+    images, _ = draw_digits(8)
+    picture, image = Image.fromarray(images[7, 0]), images[7, 0]
+    yield WrittenDigit("numbers", "a", 7, picture, image)
+    yield WrittenDigit("pendigits", "01", 7, picture, image)
+    yield WrittenDigit("pendigits", "02", 7, picture, None)
+
+
 def test_networks_of_the_checkout_and_of_a_run_are_measured(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -104,6 +117,7 @@ def test_networks_of_the_checkout_and_of_a_run_are_measured(
     monkeypatch.setattr(networks, "NETWORKS", two)
     export = create_autospec(to_onnx.export, side_effect=pass_the_gate)
     monkeypatch.setattr(to_onnx, "export", export)
+    monkeypatch.setattr(writers, "read_digits", few_digits)
     comparison.main(calls=200, runs=tmp_path / "runs", data_dir=tmp_path)
     assert [call.args[0].network for call in export.call_args_list] == list(two)
     found = json.loads((tmp_path / "measured.json").read_text())
@@ -119,3 +133,15 @@ def test_networks_of_the_checkout_and_of_a_run_are_measured(
         assert f"| `{facts.name}` | {sizes} |" in document.read_text()
     with Image.open(tmp_path / "plot.png") as picture:
         assert picture.width > 800
+    assert row["writers"] == {"numbers": 1.0, "pendigits": 0.5}
+    assert "| 100.00 % | 50.00 % |" in document.read_text()
+
+    (run / "checkpoint.safetensors").unlink()  # then only its latency is measured
+    comparison.main(calls=200, runs=tmp_path / "runs", data_dir=tmp_path)
+    again = json.loads((tmp_path / "measured.json").read_text())["networks"]["wide"]
+    timed = ("p50_us", "x_floor")
+    before = found["networks"]["wide"]
+    assert {k: v for k, v in again.items() if k not in timed} == {
+        k: v for k, v in before.items() if k not in timed
+    }
+    assert again["p50_us"] > 10 * row["p50_us"]
