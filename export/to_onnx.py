@@ -33,7 +33,7 @@ from edge_adder.contract import (
 )
 from edge_adder.errors import CheckpointError, FileAccessError, InputError
 from edge_adder.evaluation.datasets import cached_mnist, find_data_dir
-from edge_adder.files import check_writable, make_folder, write_together
+from edge_adder.files import check_writable, write_together
 from edge_adder.parity import PARITY_BOUND
 from export import verify
 from export.checkpoint import Checkpoint
@@ -98,7 +98,7 @@ def export(
 
     Args:
         checkpoint: What to export.
-        out: The file to make or to replace.
+        out: The file to make or to replace; its folder must exist.
         opset: One of `OPSETS`.
         batch: A size to fix the first axis of all tensors at; None leaves it symbolic.
         data_dir: Folder with ``MNIST/raw``, for a thousand test images in the gate; where neither
@@ -117,7 +117,6 @@ def export(
     content = to_onnx(network, checkpoint, opset=opset, batch=batch)
     adder = EdgeAdder(content)
     rows = gate(network, adder, images)
-    make_folder(out.parent)
     write_together({vectors: parity_vectors(network, checkpoint), out: content})
     facts = adder.describe()
     return ExportResult(
@@ -138,8 +137,7 @@ def _check_request(out: Path, opset: int, batch: int | None) -> None:
         raise InputError(f"batch must be 'dynamic' or 1 to {MAX_BATCH}, got {batch}")
     if out.is_dir():
         raise FileAccessError(f"cannot write {out}: it is a folder, expected a file name")
-    if out.parent.is_dir():
-        check_writable(out)
+    check_writable(out)
 
 
 def gate_images(data_dir: Path | None) -> dict[str, NDArray[np.uint8]]:

@@ -20,7 +20,7 @@ from edge_adder.cli.options import (
 from edge_adder.cli.output import print_json, printable, say, say_traceback
 from edge_adder.contract import DIGITS
 from edge_adder.errors import EdgeAdderError, ExitCode, InputError
-from edge_adder.files import is_same_file
+from edge_adder.files import check_writable, is_same_file
 from edge_adder.limits import DEFAULT_MAX_PIXELS, LARGEST_MAX_PIXELS, MIN_CONFIDENCE
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class _Options(NamedTuple):
             raise InputError("--distributions needs --json")
 
     def check_outputs(self, inputs: Sequence[str | Path]) -> None:
-        """Refuse to write over an input, to write a file twice, and names of other formats.
+        """Refuse what cannot be written, to write over an input, and names of other formats.
 
         Args:
             inputs: Files that are read: the images and the model.
@@ -178,6 +178,7 @@ class _Options(NamedTuple):
                 raise InputError(f"{option} would overwrite {file}: name another file")
             if file.suffix.lower() != ".png":
                 raise InputError(f"{option} writes PNG: name a file that ends in .png, got {file}")
+            check_writable(file)
         if len(self.outputs) > 1 and is_same_file(*self.outputs.values()):
             raise InputError(f"{' and '.join(self.outputs)} name the same file: name two")
 

@@ -229,8 +229,8 @@ class TestTheGate:
 class TestWriting:
     @pytest.mark.usefixtures("traced")
     def test_model_and_vectors_are_written(self, committed: Checkpoint, tmp_path: Path) -> None:
-        result = to_onnx.export(committed, tmp_path / "new" / "mine.onnx")
-        assert sorted(p.name for p in (tmp_path / "new").iterdir()) == [
+        result = to_onnx.export(committed, tmp_path / "mine.onnx")
+        assert sorted(p.name for p in tmp_path.glob("mine.*")) == [
             "mine.onnx",
             "mine.parity.npz",
         ]
@@ -255,11 +255,19 @@ class TestWriting:
         with pytest.raises(InputError, match=f"opset must be 18 to 21, got {opset}"):
             to_onnx.export(committed, tmp_path / "model.onnx", opset=opset)
 
-    @pytest.mark.usefixtures("traced")
-    def test_a_folder_that_cannot_be_made(self, committed: Checkpoint, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("folder", ["missing", "file"])
+    def test_a_missing_folder_is_said_before_the_gate(
+        self,
+        committed: Checkpoint,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        folder: str,
+    ) -> None:
         (tmp_path / "file").touch()
-        with pytest.raises(FileAccessError, match="cannot make folder"):
-            to_onnx.export(committed, tmp_path / "file" / "model.onnx")
+        monkeypatch.setattr(to_onnx, "gate_images", lambda _: pytest.fail("too late"))
+        with pytest.raises(FileAccessError, match=f"there is no folder {tmp_path / folder}"):
+            to_onnx.export(committed, tmp_path / folder / "model.onnx")
+        assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 class TestTheCommand:
@@ -283,6 +291,7 @@ class TestTheCommand:
             (["--batch", "x"], 2, "batch must be 'dynamic' or 1 to 4096, got 'x'"),
             (["--batch", "0"], 2, "batch must be 'dynamic' or 1 to 4096, got 0"),
             (["--out", "."], 5, "cannot write .: it is a folder, expected a file name"),
+            (["--out", "none/model.onnx"], 5, "cannot write none/model.onnx: there is no folder"),
             (["--network", "none"], 2, "network must be one of edge, scalar-concat"),
             (["--network", "wide"], 3, "no checkpoint of wide is committed: make one with `edge"),
             (["--checkpoint", "none.safetensors"], 3, "no checkpoint none.safetensors: make one"),

@@ -349,9 +349,12 @@ class TestBadInput:
         line = failure(edge_adder("predict", SEVEN, "5", "--provider", "cuda"), 4)
         assert "pip install 'onnxruntime-gpu" in line
 
-    def test_an_output_that_cannot_be_written_exits_with_5(self, edge_adder: Run) -> None:
-        line = failure(edge_adder("predict", SEVEN, "5", "--save-input", "no/seen.png"), 5)
-        assert line == "cannot write no/seen.png: No such file or directory"
+    @pytest.mark.parametrize("option", ["--save-input", "--explain"])
+    def test_an_output_in_a_missing_folder_exits_with_5_before_a_model_is_loaded(
+        self, edge_adder: Run, tmp_path: Path, option: str
+    ) -> None:
+        done = edge_adder("predict", SEVEN, "5", option, "no/x.png", "--model", "none.onnx")
+        assert failure(done, 5) == f"cannot write no/x.png: there is no folder {tmp_path / 'no'}"
 
 
 class TestFaults:
