@@ -237,7 +237,8 @@ def _check_model(results: Sequence[EdgeAdder | EdgeAdderError], version: str) ->
         }
         text = (
             f"{name}IR version {facts['ir_version']} and opset {facts['opset']}; "
-            f"onnxruntime {version} loads up to {newest['ir_version'] or 'unknown'} and {newest['opset'] or 'unknown'}"
+            f"onnxruntime {version} loads up to {newest['ir_version'] or 'unknown'} "
+            f"and {newest['opset'] or 'unknown'}"
         )
         facts |= {"name": adder.model, "newest": newest}
         yield Check("model", good=True, text=text, facts=facts)

@@ -26,9 +26,17 @@ ROOT = Path(__file__).parent.parent
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+NEEDS = {
+    "mnist": ("the full MNIST", "EDGE_ADDER_DATA"),
+    "handwriting": ("the sets of handwriting", "EDGE_ADDER_HANDWRITING"),
+}
+"""What the tests with a marker need, and the variable that names its folder."""
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("mnist") and not os.environ.get("EDGE_ADDER_DATA"):
-        pytest.skip("needs the full MNIST: name its folder in EDGE_ADDER_DATA")
+    for marker, (data, variable) in NEEDS.items():
+        if item.get_closest_marker(marker) and not os.environ.get(variable):
+            pytest.skip(f"needs {data}: name the folder in {variable}")
 
 
 @pytest.fixture(scope="session")

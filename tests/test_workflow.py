@@ -31,3 +31,8 @@ def test_every_system_tests_every_python_and_the_oldest_dependencies() -> None:
     assert {(each["python"], each["dependencies"]) for each in matrix["include"]} == {
         (oldest, "oldest")
     }
+
+
+@pytest.mark.parametrize("variable", ["EDGE_ADDER_DATA", "EDGE_ADDER_HANDWRITING"])
+def test_ci_finds_the_data_that_lie_beside_the_clone(variable: str) -> None:
+    assert f"    export {variable}\n" in (ROOT / ".ci" / "run").read_text()

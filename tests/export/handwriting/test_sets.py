@@ -197,3 +197,9 @@ def test_the_command_downloads_what_is_missing_and_then_nothing(
     assert "complete" in done.stdout
     assert f"downloading numbers from {small.url}" in done.stderr
     assert edge_adder("data", "--download", "--folder", folder).stderr == ""
+
+
+@pytest.mark.handwriting
+@pytest.mark.parametrize("wanted", sets.SETS, ids=lambda wanted: wanted.name)
+def test_the_published_sets_are_complete(wanted: sets.HandwritingSet) -> None:
+    assert missing_parts(wanted, find_folder()) == []
