@@ -1,4 +1,4 @@
-"""Handwriting as labelled images for training and validation, prepared as on the device.
+"""Handwriting as labelled images to train on, prepared as on the device.
 
 Preparation takes about as long as many epochs, so what it made is kept in a cache.
 """
@@ -23,13 +23,10 @@ from edge_adder.errors import ImageError, InputError
 from edge_adder.files import make_folder, write_atomically
 from edge_adder.preprocessing.prepare import prepare_image
 from export.data import LabelledImages, join
-from export.handwriting.plain_pen import draw_plain
 from export.handwriting.sets import (
     NUMBERS,
     PENDIGITS,
     TRAINING_TRAJECTORIES,
-    VALIDATION_TRAJECTORIES,
-    VALIDATION_WRITERS,
     find_folder,
     read_checked,
 )
@@ -101,26 +98,6 @@ def load_drawings(writers: Sequence[int], copies: int, *, cache: Path) -> Labell
         "pen": "varied",
     }
     return join([_cached(cache, origin | {"seed": seed}, pictures(seed)) for seed in range(copies)])
-
-
-def load_validation(*, cache: Path) -> dict[str, LabelledImages]:
-    """Return the images of the writers that nothing is trained on, by set.
-
-    Returns:
-        ``numbers``: the scans of `VALIDATION_WRITERS`; ``pendigits``: the trajectories of
-        `VALIDATION_TRAJECTORIES`, drawn with the plain pen.
-
-    Raises:
-        InputError: A file is missing or not as published.
-        FileAccessError: A file cannot be read, or the cache cannot be written.
-    """
-    trajectories = load_trajectories(VALIDATION_TRAJECTORIES)
-    origin = {"trajectories": PENDIGITS.sha256[VALIDATION_TRAJECTORIES], "pen": "plain"}
-    pictures = ((draw_plain(each.lines), each.digit) for each in trajectories)
-    return {
-        NUMBERS.name: load_scans(VALIDATION_WRITERS, cache=cache),
-        PENDIGITS.name: _cached(cache, origin, pictures),
-    }
 
 
 def _cached(

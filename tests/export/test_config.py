@@ -51,6 +51,8 @@ def test_it_is_frozen() -> None:
         ({"handwriting": 1.5}, "handwriting must be 0 to 1, got 1.5"),
         ({"synthetic_digits": -1}, "synthetic_digits must be 0 or more, got -1"),
         ({"negatives": -1}, "negatives must be 0 or more, got -1"),
+        ({"scan_copies": -1}, "scan_copies must be 0 or more, got -1"),
+        ({"pen_copies": -1}, "pen_copies must be 0 or more, got -1"),
         ({"cached_passes": -1}, "cached_passes must be 0 or more, got -1"),
         ({"split": "half"}, "split must be one of fixed, random-80-20, got 'half'"),
         ({"schedule": "step"}, "schedule must be one of cosine, constant, got 'step'"),

@@ -113,3 +113,10 @@ def test_a_seed_gives_the_same_and_the_callers_images_stay(
 def test_without_ink_there_is_none_afterwards() -> None:
     blank = torch.zeros(3, 1, 28, 28, dtype=torch.uint8)
     assert not change(blank, HandwritingAugmentation()).any()
+
+
+def test_no_images_stay_none() -> None:
+    """The last chunk of a cached pass may have none to redraw."""
+    none = torch.zeros(0, 1, 28, 28, dtype=torch.uint8)
+    augmented = augment_handwriting(none, HandwritingAugmentation(), torch.Generator())
+    assert augmented.shape == none.shape
