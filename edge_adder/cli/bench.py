@@ -16,7 +16,7 @@ from edge_adder.cli.options import (
     SpinningOption,
     ThreadsOption,
 )
-from edge_adder.cli.output import say, say_progress
+from edge_adder.cli.output import check_folder, say, say_progress
 from edge_adder.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ def _run_suite(context: typer.Context, folder: Path, *, quick: bool) -> ExitCode
     given = {name for name, source in sources.items() if source and source.name != "DEFAULT"}
     if given - {"suite", "quick"}:
         raise InputError("--suite measures the bundled model; it takes only --quick beside it")
+    check_folder(folder)
     suite = load_tools("bench --suite", "benchmarks.suite", "bench")
     passed = suite.run_suite(folder, quick=quick, progress=say)["passed"]
     print(folder / "report.md")

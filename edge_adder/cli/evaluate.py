@@ -15,7 +15,7 @@ from edge_adder.cli.options import (
     Sha256Option,
     ThreadsOption,
 )
-from edge_adder.cli.output import print_json, progress_bar, say
+from edge_adder.cli.output import check_folder, print_json, progress_bar, say
 from edge_adder.errors import ExitCode, InputError
 
 EXAMPLE = "edge-adder evaluate --model model.onnx --data-dir my-digits"
@@ -57,6 +57,7 @@ def evaluate(
     """
     if model is not None and network is not None:
         raise InputError("expected --model or --network, got both")
+    check_folder(out)
 
     from edge_adder.evaluation import datasets
     from edge_adder.evaluation import evaluate as evaluation

@@ -1,4 +1,4 @@
-"""What commands print: results to stdout, everything else to stderr."""
+"""What commands print: results to stdout, everything else to stderr; and where they write."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import typer
+
+from edge_adder.errors import FileAccessError
 
 
 def print_json(value: object) -> None:
@@ -69,6 +72,19 @@ def progress_bar(length: int, label: str) -> Iterator[Callable[[int], object]]:
 def printable(text: str) -> str:
     """Return text with line ends and other control characters escaped, so that it is one line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def check_folder(folder: Path) -> None:
+    """Check before any work that `make_folder` will be able to make a folder, or find it.
+
+    Raises:
+        FileAccessError: It will not, as far as can be known now.
+    """
+    place = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not place.is_dir():
+        raise FileAccessError(f"cannot make folder {folder}: {place} is not a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise FileAccessError(f"cannot write to folder {folder}: {place} is read-only")
 
 
 def _is_terminal() -> bool:

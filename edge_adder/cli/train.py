@@ -9,6 +9,7 @@ import typer
 
 from edge_adder.cli.development import load_tools
 from edge_adder.cli.options import MnistOption
+from edge_adder.cli.output import check_folder
 
 EXAMPLE = "edge-adder train --epochs 12 --out runs/short"
 
@@ -101,6 +102,7 @@ def train(
 
     A setting that is not given comes from the network's recipe.
     """
+    check_folder(out or Path("runs"))
     commands = load_tools("train", "export.commands")
     settings: dict[str, Any] = {
         "network": network,

@@ -356,6 +356,16 @@ class TestBadInput:
         done = edge_adder("predict", SEVEN, "5", option, "no/x.png", "--model", "none.onnx")
         assert failure(done, 5) == f"cannot write no/x.png: there is no folder {tmp_path / 'no'}"
 
+    @pytest.mark.parametrize(
+        "command", ["train --out {}", "evaluate --model none.onnx --out {}", "bench --suite {}"]
+    )
+    def test_a_folder_that_cannot_be_made_exits_with_5_before_any_work(
+        self, edge_adder: Run, tmp_path: Path, command: str
+    ) -> None:
+        (tmp_path / "file").touch()
+        line = failure(edge_adder(*command.format("file/new/run").split()), 5)
+        assert line == f"cannot make folder file/new/run: {tmp_path / 'file'} is not a folder"
+
 
 class TestFaults:
     def test_an_internal_fault_is_one_line_and_debug_shows_the_traceback(
