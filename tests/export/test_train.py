@@ -43,6 +43,8 @@ CHANGES: Settings = {
     "precision": "bfloat16",
     "seed": 1,
 }
+HANDWRITING = {"scan_writers", "scan_copies", "pen_writers", "pen_copies"}
+"""Settings that `handwriting/test_load.py` tries."""
 
 
 def weights(out: Path) -> str:
@@ -106,7 +108,7 @@ class TestRepeating:
         assert weights(tmp_path / "run") != one_epoch
 
     def test_no_setting_is_left_out_above(self) -> None:
-        assert {*CHANGES, "network", "epochs"} == set(TrainConfig().recipe())
+        assert {*CHANGES, *HANDWRITING, "network", "epochs"} == set(TrainConfig().recipe())
 
     def test_numbers_are_drawn_anew_in_every_epoch_and_alike_for_a_seed(
         self, short: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
