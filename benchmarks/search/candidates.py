@@ -68,6 +68,18 @@ CANDIDATES = (
     "16k5s2v 32k2s2v 32k3v 32k3v flat",
     "24k5s2v 16k3s2 32k3v 48k3v flat",
     "16k7s2v 16k3s2 32k3v 48k3v flat",
+    "16k5s2v 16k3s2 48k3v 96k3v flat",
+    "16k5s2v 16k3s2 64k3v 64k3v flat",
+    "16k5s2v 24k3s2 48k3v 64k3v flat",
+    "16k5s2v 32k3s2 32k3v 64k3v flat",
+    "16k5s2v 32k3s2 32k3v 96k3v flat",
+    "16k5s2v 32k3s2 48k3v 64k3v flat",
+    "16k5s2v 32k3s2 48k3v 80k3v flat",
+    "16k5s2v 32k3s2 64k3v 48k3v flat",
+    "16k7s2v 32k3s2 48k3v 64k3v flat",
+    "24k5s2v 32k3s2 48k3v 64k3v flat",
+    "32k5s2v 32k3s2 32k3v 64k3v flat",
+    "32k7s4 48k3s2 64k3v flat",
 )
 """Layouts to time: early stride, 3×3 to 7×7 stems, 16 and 32 channels (full vectors) and others,
 depthwise blocks, residual ones, averaged heads, wide then narrow."""
