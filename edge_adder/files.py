@@ -11,14 +11,20 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
+import stat
 import sys
 from collections.abc import Iterator, Mapping
+from io import FileIO
 from pathlib import Path
 
 from edge_adder.errors import EdgeAdderError, FileAccessError, InputError
 
 if sys.platform != "win32":
     import fcntl
+
+PIPE_SECONDS = 5.0
+"""How long a named pipe may take until a process opens it to write."""
 
 _PIECE_BYTES = 2**16
 """Size of one read: reading up to the limit at once would allocate that much memory."""
@@ -33,39 +39,90 @@ def read_file(
     error: type[EdgeAdderError] = InputError,
     name: str | None = None,
 ) -> bytes:
-    """Read a file.
+    """Read a file, or a pipe to its end.
+
+    A pipe that no process opens to write is refused after `PIPE_SECONDS`; devices and sockets are
+    refused at once.
 
     Args:
         path: The file.
         limit: Maximum size, in bytes. Of a larger file one byte more is read, so that the caller
             can refuse it.
-        what: Kind of the file, for the message about a folder.
+        what: Kind of the file, for the message about a folder or a device.
         hint: What to do if there is no such file: the end of that message.
         error: Class to raise if there is no such file.
         name: Name of the file in messages; its path if None.
 
     Raises:
-        EdgeAdderError: `error`: there is no such file, it is a folder, or no file can have its
-            name.
+        EdgeAdderError: `error`: there is no such file, it is a folder, a device or a socket, or no
+            file can have its name.
         FileAccessError: The file exists and cannot be read.
     """
     name = name or os.fspath(path)
     pieces: list[bytes] = []
     size = 0
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  Path.open takes twice as long
-            while size <= limit and (piece := file.read(min(_PIECE_BYTES, limit + 1 - size))):
+        # Path.open takes twice as long.
+        with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            kind = _kind(mode)
+            if stat.S_ISFIFO(mode):
+                pieces.append(_begin_pipe(file, name))
+                size = len(pieces[0])
+            while (
+                not kind
+                and size <= limit
+                and (piece := file.read(min(_PIECE_BYTES, limit + 1 - size)))
+            ):
                 pieces.append(piece)
                 size += len(piece)
     except FileNotFoundError as cause:
         raise error(f"{name}: no such file{hint}") from cause
     except OSError as cause:
-        if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises for some names
-            raise error(f"{name}: is a folder, expected {what}") from cause
-        raise FileAccessError(f"{name}: cannot be read: {cause.strerror or cause}") from cause
+        kind = _kind_at(path)
+        if not kind:
+            raise FileAccessError(f"{name}: cannot be read: {cause.strerror or cause}") from cause
     except ValueError as cause:  # a NUL in the name
         raise error(f"{name!r}: not a file name: {cause}") from cause
+    if kind:
+        raise error(f"{name}: is {kind}, expected {what}")
     return b"".join(pieces)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for whoever is at the other end of a pipe or a device."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _begin_pipe(file: FileIO, name: str) -> bytes:
+    """Wait for a pipe's writer, and let later reads wait for it; return what was read meanwhile."""
+    if sys.platform == "win32":  # where a pipe exists only while a process serves it
+        return b""
+    waiting = select.poll()
+    waiting.register(file, select.POLLIN)
+    is_ready = waiting.poll(1000 * PIPE_SECONDS)
+    first = file.read(1)  # None: a writer has it open, and has not written yet
+    if first == b"" and not is_ready:
+        raise FileAccessError(f"{name}: is a pipe that no process has open to write")
+    os.set_blocking(file.fileno(), True)
+    return first or b""
+
+
+def _kind(mode: int) -> str:
+    """Say what is neither a file nor a pipe, by its mode; nothing for those."""
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        return "a device"
+    return "a socket" if stat.S_ISSOCK(mode) else ""
+
+
+def _kind_at(path: str | os.PathLike[str]) -> str:
+    """Say what is neither a file nor a pipe at a path; nothing if that cannot be known."""
+    try:
+        return _kind(os.stat(path).st_mode)  # noqa: PTH116  not slower for a str
+    except OSError:
+        return ""
 
 
 def is_same_file(one: str | Path, other: str | Path) -> bool:

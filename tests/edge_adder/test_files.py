@@ -8,11 +8,13 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from edge_adder import files
 from edge_adder.errors import EdgeAdderError, FileAccessError, InputError, ModelError
 from edge_adder.files import make_folder, read_file, write_atomically, write_together
 
@@ -90,6 +92,27 @@ class TestRead:
     def test_the_error_is_of_the_input_unless_stated_otherwise(self) -> None:
         with pytest.raises(InputError, match=r"^my file: no such file$"):
             read_file("none", limit=9, name="my file")
+
+    def test_of_a_pipe_above_the_limit_one_byte_more_is_read(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        with subprocess.Popen(["/bin/sh", "-c", "echo 123456789 > pipe"], cwd=tmp_path):
+            assert read_file(tmp_path / "pipe", limit=5) == b"123456"
+
+    def test_a_pipe_whose_writer_is_slow_is_waited_for(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(files, "PIPE_SECONDS", 0)
+        os.mkfifo(tmp_path / "pipe")
+        writer = os.open(tmp_path / "pipe", os.O_RDWR)
+        later = threading.Timer(0.2, lambda: (os.write(writer, b"late"), os.close(writer)))
+        later.start()
+        assert read_file(tmp_path / "pipe", limit=9) == b"late"
+        later.join()
+
+    def test_a_pipe_that_is_closed_without_a_byte_is_empty(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        with subprocess.Popen(["/bin/sh", "-c", ": > pipe"], cwd=tmp_path):
+            assert read_file(tmp_path / "pipe", limit=9) == b""
 
 
 def test_a_new_file_has_the_permissions_of_the_umask_and_nothing_beside_it(tmp_path: Path) -> None:

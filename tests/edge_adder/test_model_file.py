@@ -105,9 +105,8 @@ def test_a_model_may_have_64_mb_and_no_more_is_read(
     huge = tmp_path / "huge.onnx"
     huge.touch()
     os.truncate(huge, 10**12)
-    for path in (huge, Path("/dev/zero")):
-        with pytest.raises(ModelError, match="has more than 64,000,000 bytes"):
-            EdgeAdder(path)
+    with pytest.raises(ModelError, match="has more than 64,000,000 bytes"):
+        EdgeAdder(huge)
     monkeypatch.setattr(model_file, "MAX_MODEL_BYTES", len(data))
     assert EdgeAdder(data).model_bytes == data
     assert refused(data + b" ") == f"bytes has more than {len(data):,} bytes, the most for a model"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -34,6 +36,41 @@ def test_the_file_behind_standard_input_is_not_replaced(
     assert (done.returncode, done.stdout) == (2, "")
     assert "--save-input would overwrite 7.png: name another file" in done.stderr
     assert (tmp_path / "7.png").read_bytes() == SEVEN.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("predict", "{}", "5"), 2),
+        (("predict", SEVEN, "5", "--model", "{}"), 3),
+        (("bench", "--baseline", "{}"), 2),
+    ],
+)
+def test_what_is_no_file_ends_with_one_line(
+    edge_adder_process: Run, tmp_path: Path, arguments: tuple[str | Path, ...], code: int
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(tmp_path):
+        server.bind("socket")  # a short name: a socket's may have about 100 bytes
+    for name, wanted, message in (
+        ("/dev/zero", code, "is a device, expected "),
+        ("socket", code, "is a socket, expected "),
+        ("pipe", 5, "is a pipe that no process has open to write\n"),
+    ):
+        done = edge_adder_process(*(name if each == "{}" else each for each in arguments))
+        assert (done.returncode, done.stdout) == (wanted, "")
+        assert done.stderr.startswith(f"edge-adder: error: {name}: {message}")
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="this system has no /dev/fd")
+def test_a_pipe_with_a_writer_is_read_as_a_file_is(edge_adder_process: Run) -> None:
+    read, write = os.pipe()  # what <(cat picture) of a shell passes
+    os.write(write, SEVEN.read_bytes())
+    os.close(write)
+    done = edge_adder_process("predict", f"/dev/fd/{read}", "5", pass_fds=[read])
+    os.close(read)
+    assert done.stdout.startswith(f"/dev/fd/{read}: 7 + 5 = 12")
 
 
 def test_a_name_that_the_terminal_cannot_show(edge_adder_process: Run, tmp_path: Path) -> None:
