@@ -20,7 +20,7 @@ ALLOWED = {
     "edge_adder": STANDARD | RUNTIME | {"edge_adder"},
     "export": STANDARD
     | {"numpy", "PIL", "torch", "torchvision", "onnx", "onnxscript", "onnxruntime", "safetensors"}
-    | {"rich", "matplotlib", "edge_adder", "export"},
+    | {"rich", "matplotlib", "unlzw3", "edge_adder", "export"},
 }
 
 CORE = {"edge_adder.contract", "edge_adder.errors", "edge_adder.files"}
@@ -31,6 +31,7 @@ SHARED = CORE | {
     "edge_adder.evaluation.report",
     "edge_adder.preprocessing.morphology",
     "edge_adder.preprocessing.normalize",
+    "edge_adder.preprocessing.prepare",
     "edge_adder.evaluation.drawings",
 }
 """What the development tools share with the runtime; it runs no model."""

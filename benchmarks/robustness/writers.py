@@ -131,11 +131,11 @@ def read_digits() -> Iterator[WrittenDigit]:
     """
     for writer in VALIDATION_WRITERS:
         for path, data in read_checked(NUMBERS, writer, find_folder()).items():
-            picture = Image.open(io.BytesIO(data))
-            yield _prepared(NUMBERS.name, writer, int(path.split("/")[1]), picture)
+            scan = Image.open(io.BytesIO(data))
+            yield _prepared(NUMBERS.name, writer, int(path.split("/")[1]), scan)
     for each in load_trajectories(VALIDATION_TRAJECTORIES):
-        picture = draw_plain(each.lines)
-        yield _prepared(PENDIGITS.name, f"{each.writer:02}", each.digit, picture)
+        drawing = draw_plain(each.lines)
+        yield _prepared(PENDIGITS.name, f"{each.writer:02}", each.digit, drawing)
 
 
 def _prepared(origin: str, writer: str, label: int, picture: Image.Image) -> WrittenDigit:

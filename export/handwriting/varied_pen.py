@@ -70,7 +70,8 @@ def _pressure_along(
     """Return a smooth wave along a stroke, 1 ± `pressure` at each point: float64 (count,)."""
     along = np.concatenate([[0.0], np.hypot(*np.diff(line, axis=0).T).cumsum()])
     wave = np.sin(along / (along[-1] + 1) * generator.uniform(1, 7) + generator.uniform(0, 7))
-    return 1 + pressure * wave
+    factors: NDArray[np.float64] = 1 + pressure * wave
+    return factors
 
 
 def _draw_line(
