@@ -101,6 +101,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
         say("error: standard output is closed: expected it open, for the answer")
         sys.exit(ExitCode.FILE)
     warnings.filterwarnings("ignore", module="PIL")  # about files that load all the same
+    interrupts = _watch_interrupts()
     if hasattr(signal, "SIGPIPE"):  # end quietly when the reader, such as head, has enough
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
@@ -116,9 +117,26 @@ def main(argv: list[str] | None = None) -> NoReturn:
         if debug:
             say_traceback(error)
         code, message = _describe(error, arguments, debug)
-        if not _has_no_reader(error):
+        if not (interrupts or _has_no_reader(error)):
             say(f"error: {message}")
-    sys.exit(int(code or 0))
+    sys.exit(INTERRUPTED if interrupts else int(code or 0))
+
+
+def _watch_interrupts() -> list[int]:
+    """Return the list of Ctrl-C's, which is empty until one comes.
+
+    An extension module that is being loaded turns `KeyboardInterrupt` into another error, or drops
+    it. A second Ctrl-C ends the process at once.
+    """
+    interrupts: list[int] = []
+
+    def interrupt(number: int, _: object) -> NoReturn:
+        interrupts.append(number)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    return interrupts
 
 
 def _own_arguments() -> list[str]:
