@@ -13,7 +13,6 @@ import os
 import re
 import signal
 import sys
-import warnings
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -100,7 +99,6 @@ def main(argv: list[str] | None = None) -> NoReturn:
     if sys.stdout is None:
         say("error: standard output is closed: expected it open, for the answer")
         sys.exit(ExitCode.FILE)
-    warnings.filterwarnings("ignore", module="PIL")  # about files that load all the same
     interrupts = _watch_interrupts()
     if hasattr(signal, "SIGPIPE"):  # end quietly when the reader, such as head, has enough
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -7,6 +7,7 @@ import functools
 import io
 import logging
 import os
+import warnings
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -36,6 +37,8 @@ from edge_adder.preprocessing.pixels import WORKING_SIDE, to_pixels
 
 # Our errors say what Pillow logs about a broken file; without a handler it would go to stderr.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
+# Nor are its warnings about files that load all the same; the caller's own filters come first.
+warnings.filterwarnings("ignore", module=r"PIL\.", append=True)
 
 ImageSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] "

@@ -189,3 +189,26 @@ class TestRefusedPilImages:
         for source in (seven, Image.fromarray(seven)):
             with pytest.raises(InputError, match="max_pixels must be 1 to 89478485, got "):
                 prepare_image(source, max_pixels=limit)
+
+
+def test_warnings_of_pillow_stay_off_stderr_in_the_library(tmp_path: Path) -> None:
+    """A TIFF whose description lies beyond the end of the file loads all the same."""
+    ink = np.full((60, 60), 255, np.uint8)
+    ink[10:50, 28:34] = 0
+    Image.fromarray(ink).save(tmp_path / "1.tif")
+    content = bytearray((tmp_path / "1.tif").read_bytes())
+    start = int.from_bytes(content[4:8], "little")
+    for entry in range(start + 2, len(content) - 12, 12):
+        if int.from_bytes(content[entry : entry + 2], "little") == 284:  # planar configuration
+            content[entry : entry + 12] = struct.pack("<HHII", 285, 2, 100, len(content) - 10)
+    (tmp_path / "1.tif").write_bytes(content)
+    picture = str(tmp_path / "1.tif")
+    for code, warned in (
+        (f"from PIL import Image; Image.open({picture!r}).load()", True),
+        (f"from edge_adder import prepare_image; prepare_image({picture!r})", False),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        )
+        assert ("UserWarning" in done.stderr) == warned
+        assert (done.stderr != "") == warned
