@@ -291,6 +291,8 @@ def _find(table: Path, name: str) -> Path:
     path = folder / name if (folder / name).exists() else folder / "images" / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{table} names {name!r}, expected files in its folder")
+    if path.is_fifo():
+        raise InputError(f"{table} names {name!r}, a named pipe: expected a file")
     return path
 
 

@@ -88,6 +88,15 @@ def test_a_table_opens_nothing_outside_its_folder(tmp_path: Path, name: str) -> 
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_table_that_names_a_pipe_is_refused(tmp_path: Path) -> None:
+    """Each of its rows would wait for a process that writes to it."""
+    os.mkfifo(tmp_path / "7.png")
+    (tmp_path / "labels.csv").write_text("file,label\n7.png,7\n")
+    with pytest.raises(InputError, match=r"labels\.csv names '7\.png', a named pipe"):
+        load(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_named_pipe_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "7.png")
     (tmp_path / "3.png").write_bytes(SEVEN.read_bytes())
