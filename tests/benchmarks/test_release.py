@@ -146,6 +146,12 @@ class TestTheCommittedRelease:
         assert figures["size_bytes"] <= 300_000
         assert max(figures["calibration_error"].values()) <= 0.003
         assert figures["changed_answers"] == 0
+        whole = {row["origin"]: row for row in figures["writers"] if row["writer"] == writers.ALL}
+        assert whole["numbers"]["correct"] >= 0.987
+        assert whole["numbers"]["surely_wrong"] <= 0.006
+        assert whole["pendigits"]["correct"] >= 0.982
+        not_answered = figures["not_answered"].values()
+        assert sum(not_answered) / len(not_answered) >= 0.95
 
 
 class TestReleasing:
