@@ -57,7 +57,9 @@ def save_run(folder: Path, seed: int) -> Path:
     """What a finished run leaves; its weights are the committed ones with noise."""
     torch.manual_seed(seed)
     made = checkpoints.load(ROOT / WEIGHTS)
-    noisy = {k: v * (1 + 0.3 * torch.randn(v.shape)) for k, v in made.weights.items() if v.ndim}
+    noisy = {
+        k: v * torch.exp(0.3 * torch.randn(v.shape)) for k, v in made.weights.items() if v.ndim
+    }
     config = TrainConfig(epochs=1, batch_size=50, seed=seed).recipe()
     metrics = {"validation": {"digit": VALIDATION[seed], "sum": 0.5, "pairs": 100}}
     made = dataclasses.replace(made, weights=made.weights | noisy, config=config, metrics=metrics)

@@ -135,9 +135,9 @@ def test_layers_and_sizes_are_the_published_ones(
 
 
 def test_counts_are_the_published_ones() -> None:
-    assert count_folded_parameters(Edge()) == 23_178
-    assert "23,178 once BatchNorm is folded" in Edge.__doc__
-    assert count_multiply_adds(Edge()) == 271_488
+    assert count_folded_parameters(Edge()) == 55_114
+    assert "55,114 once BatchNorm is folded" in Edge.__doc__
+    assert count_multiply_adds(Edge()) == 420_864
     assert count_parameters(ScalarConcat()) == 34_878
     assert count_parameters(BnAdder()) == 21_843
     assert count_parameters(BnAdder().image_part) == 7_840
