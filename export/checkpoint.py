@@ -186,6 +186,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
         raise CheckpointError(
             f"{path} is a folder, expected a file in it, such as checkpoint.safetensors"
         )
+    if path.exists() and not path.is_file():  # a named pipe may never end
+        raise CheckpointError(f"{path} is a pipe or a device, expected a file")
     try:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(HEADER_KEY)

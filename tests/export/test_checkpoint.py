@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -113,6 +114,14 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
         checkpoints.load(tmp_path / "none.safetensors")
     with pytest.raises(CheckpointError, match="is a folder, expected a file in it, such"):
         checkpoints.load(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(CheckpointError, match="is a pipe or a device, expected a file"):
+            checkpoints.load(path)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
