@@ -194,7 +194,8 @@ def _usage_message(error: Any, arguments: list[str]) -> str:
     if _looks_like_a_file(argument):
         command = arguments[0] if arguments[0] in COMMANDS else "predict"
         files = " ".join([argument, *(a for a in arguments if re.fullmatch("[0-9]", a))])
-        return f"{message}; put -- before a file of such a name: edge-adder {command} -- {files}"
+        hint = f"put -- before a file of such a name: edge-adder {command} -- {files}"
+        return f"{message.rstrip('.')}; {hint}"
     if re.match(r"-[0-9]", argument):
         from edge_adder.cli.predict import describe_wrong_number
 

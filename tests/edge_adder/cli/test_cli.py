@@ -77,6 +77,10 @@ class TestPredict:
         for options in ([], ["--distributions"]):
             (shown,) = objects(edge_adder("predict", FIVE, "5", "--json", *options))
             fields = json.loads(json.dumps(answer.to_dict(distributions=bool(options))))
+            for name in ("digit_probability", "sum_probability"):
+                assert shown.pop(name) == pytest.approx(fields.pop(name), rel=1e-6)
+            for name in ("digit_probabilities", "sum_probabilities") if options else ():
+                assert shown.pop(name) == pytest.approx(fields.pop(name), rel=1e-6)
             assert shown == {"image": str(FIVE), **fields, "model": model}
 
     def test_the_most_probable_digits_and_sums(self, edge_adder: Run, adder: EdgeAdder) -> None:
@@ -278,7 +282,7 @@ class TestBadInput:
         (tmp_path / "-copy").write_bytes(SEVEN.read_bytes())
         line = failure(edge_adder("predict", name, "7"), 2)
         hint = f"put -- before a file of such a name: edge-adder predict -- {name} 7"
-        assert line.startswith("No such option: -")
+        assert line.startswith("No such option")
         assert line.endswith(f"; {hint}")
         assert edge_adder("predict", "--", "-copy", "7").stdout.startswith("-copy: 7 + 7 = 14")
 
@@ -287,7 +291,8 @@ class TestBadInput:
         assert failure(edge_adder("info", "-my.onnx"), 2).endswith(": edge-adder info -- -my.onnx")
 
     def test_what_is_no_file_gets_no_hint_about_files(self, edge_adder: Run) -> None:
-        assert failure(edge_adder("predict", "-x", "7"), 2) == "No such option: -x"
+        line = failure(edge_adder("predict", "-x", "7"), 2)
+        assert re.fullmatch("No such option:? '?-x'?[.]?", line)  # in click's words
 
     def test_missing_arguments(self, edge_adder: Run) -> None:
         assert "expected an image and a number" in failure(edge_adder("predict"), 2)
