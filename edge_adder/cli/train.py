@@ -98,7 +98,7 @@ def train(
     resume: ResumeOption = False,
     test: TestOption = True,
 ) -> None:
-    """Train a network on MNIST; write its checkpoint, history and plots.
+    """Train a network on handwritten digits; write its checkpoint, history and plots.
 
     A setting that is not given comes from the network's recipe.
     """
