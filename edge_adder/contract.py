@@ -123,6 +123,31 @@ CONTRACT = Contract(version=1, inputs=(IMAGE, NUMBER), outputs=(DIGIT, SUM))
 """The contract of every model of this project."""
 
 
+INK_CLASSES = ("digit", "mark")
+"""What the ink model tells apart from the background: digits; and signs, letters and marks."""
+
+INK_STEP = 16
+"""Both sides of a picture for the ink model are multiples of this, in pixels."""
+
+PICTURE = TensorSpec(
+    name="picture",
+    dtype="uint8",
+    shape=(BATCH, 3, "height", "width"),
+    range=(0, 255),
+    meaning="red, green and blue of a picture; height and width are multiples of 16",
+)
+INK = TensorSpec(
+    name="ink",
+    dtype="float32",
+    shape=(BATCH, len(INK_CLASSES), "height", "width"),
+    range=(None, None),
+    meaning="log-odds that a pixel is of a digit; and of a sign, a letter or a mark",
+)
+
+INK_CONTRACT = Contract(version=1, inputs=(PICTURE,), outputs=(INK,))
+"""The contract of the ink model."""
+
+
 def differences(found: object, expected: object, where: str = "contract") -> Iterator[str]:
     """Yield a line for each difference between two values of JSON's types.
 
@@ -147,3 +172,4 @@ def differences(found: object, expected: object, where: str = "contract") -> Ite
             yield from differences(a, b, f"{where}[{index}]")
     elif found != expected:
         yield f"{where}: expected {expected!r}, got {found!r}"
+

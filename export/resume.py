@@ -6,18 +6,16 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from edge_adder.errors import CheckpointError, InputError, one_line
 from edge_adder.files import write_atomically
-from export import networks
-from export.config import TrainConfig
 from export.history import EpochRecord
 
 RESUME_FILE = "resume.safetensors"
@@ -30,6 +28,17 @@ _IDENTITY = ("recipe", "data_sha256")
 _EmaUpdate = Callable[[Any, Any, Tensor | int], None]
 
 
+class OptimizerConfig(Protocol):
+    """Settings of AdamW and of the average, as `TrainConfig` has them."""
+
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def ema_decay(self) -> float: ...
+
+
 class TrainState:
     """What changes during a run.
 
@@ -38,17 +47,24 @@ class TrainState:
         average: Exponential moving average of its weights and of BatchNorm's statistics.
         optimizer: AdamW; its learning rate is set by a scheduler of the caller's.
         history: A record of each finished epoch.
+
+    Args:
+        network: Fresh, on the device.
+        config: Settings of the optimizer and the average.
+        record: Makes a record of the history from its fields.
     """
 
-    def __init__(self, config: TrainConfig, device: torch.device) -> None:
-        torch.manual_seed(config.seed)
-        self.network = networks.create(config.network).to(device)
+    def __init__(
+        self,
+        network: nn.Module,
+        config: OptimizerConfig,
+        record: Callable[..., Any] = EpochRecord,
+    ) -> None:
+        self.network = network
         self.average = AveragedModel(
             self.network, multi_avg_fn=ema_update(config.ema_decay), use_buffers=True
         )
         self.average.update_parameters(self.network)  # the fresh weights count as the first
-        if config.precision == "bfloat16":
-            self.network.to(memory_format=torch.channels_last)  # as AMX wants them
         parameters = list(self.network.parameters())
         groups = (
             ([p for p in parameters if p.ndim >= 2], config.weight_decay),
@@ -61,7 +77,8 @@ class TrainState:
                 for chosen, decay in groups
             ]
         )
-        self.history: list[EpochRecord] = []
+        self.history: list[Any] = []
+        self._record = record
 
     def save(self, path: Path, identity: dict[str, Any]) -> None:
         """Write everything that is needed to continue.
@@ -103,7 +120,7 @@ class TrainState:
             self.network.load_state_dict(parts["network"])
             self.average.load_state_dict(parts["average"])
             self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
-            self.history = [EpochRecord(**record) for record in history]
+            self.history = [self._record(**record) for record in history]
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise CheckpointError(f"{path} cannot be resumed from: {one_line(error)}") from error
 

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from edge_adder.contract import DIGITS
 from edge_adder.errors import InputError
 from edge_adder.evaluation.drawings import confusion_matrix
 from edge_adder.files import make_folder, write_atomically
-from export import checkpoint, plots
+from export import checkpoint, networks, plots
 from export.augment import Augmentation
 from export.augmentation_cache import CACHE_DIR, AugmentationCache
 from export.checkpoint import Checkpoint
@@ -170,9 +170,17 @@ def _start(
         augmented=augmented,
         numbers=cyclic if config.numbers == "cyclic" else None,
         validation=mnist.at(held_out).to(device),
-        state=TrainState(config, device),
+        state=TrainState(_fresh_network(config, device), config),
         observer=observer,
     )
+
+
+def _fresh_network(config: TrainConfig, device: torch.device) -> nn.Module:
+    torch.manual_seed(config.seed)
+    network = networks.create(config.network).to(device)
+    if config.precision == "bfloat16":
+        network.to(memory_format=torch.channels_last)  # as AMX wants them
+    return network
 
 
 def _handwriting(config: TrainConfig) -> list[LabelledImages]:

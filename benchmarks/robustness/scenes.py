@@ -273,6 +273,81 @@ def _on_wood(digit: int, generator: Generator) -> Scene:
     return photograph(cover, _pixels(paper), BLUE, generator)
 
 
+def _lit(light: Callable[[Generator], NDArray[np.float64]], **look: Any) -> DrawScene:
+    """Return a scene on white paper in some light; `look` as in `photograph`."""
+
+    def draw(digit: int, generator: Generator) -> Scene:
+        cover = write(digit, generator)
+        return photograph(cover, WHITE, BLUE, generator, light=light(generator), **look)
+
+    return draw
+
+
+def _dark_corners(_: Generator) -> NDArray[np.float64]:
+    y, x = np.indices((HEIGHT, WIDTH))
+    away = np.hypot((y - HEIGHT / 2) / HEIGHT, (x - WIDTH / 2) / WIDTH)
+    return 1 - 0.8 * np.clip(away / 0.7, 0, 1) ** 2
+
+
+def _lamp(generator: Generator) -> NDArray[np.float64]:
+    y, x = np.indices((HEIGHT, WIDTH))
+    middle = generator.integers(100, 380), generator.integers(150, 490)
+    patch = np.exp(-((y - middle[0]) ** 2 + (x - middle[1]) ** 2) / (2 * 130**2))
+    return 0.3 + 0.75 * patch
+
+
+def _half_in_shadow(generator: Generator, *, blur: float = 1.0) -> NDArray[np.float64]:
+    """Darken one side of a line through the middle of the picture."""
+    plan = Image.new("L", (WIDTH, HEIGHT), 255)
+    top, bottom = generator.integers(200, 440, 2)
+    ImageDraw.Draw(plan).polygon([(0, 0), (top, 0), (bottom, HEIGHT), (0, HEIGHT)], fill=95)
+    return np.asarray(plan.filter(ImageFilter.GaussianBlur(blur)), np.float64) / 255
+
+
+def _soft_shadow(generator: Generator) -> NDArray[np.float64]:
+    return _half_in_shadow(generator, blur=40)
+
+
+def _blinds(generator: Generator) -> NDArray[np.float64]:
+    """Light through a blind: soft stripes."""
+    y = np.arange(HEIGHT)[:, None] + generator.integers(0, 90)
+    stripes = 0.8 + 0.2 * np.tanh(3 * np.sin(2 * np.pi * y / 90))
+    return np.broadcast_to(stripes, (HEIGHT, WIDTH))
+
+
+def _hand(generator: Generator) -> NDArray[np.float64]:
+    """The shadow of a hand and a telephone that comes from below."""
+    plan = Image.new("L", (WIDTH, HEIGHT), 255)
+    brush = ImageDraw.Draw(plan)
+    x = int(generator.integers(120, 420))
+    brush.rectangle((x, 250, x + 160, HEIGHT), fill=120)
+    brush.ellipse((x + 110, 330, x + 330, 620), fill=110)
+    return np.asarray(plan.filter(ImageFilter.GaussianBlur(12)), np.float64) / 255
+
+
+def _dim(digit: int, generator: Generator) -> Scene:
+    return photograph(write(digit, generator), WHITE, BLUE, generator, light=0.22, grain=7)
+
+
+def _candle(digit: int, generator: Generator) -> Scene:
+    """Warm light from one side, on which white paper is orange."""
+    cover = write(digit, generator)
+    scene = photograph(cover, (250, 190, 120), BLACK, generator, light=_ramp(0.35, 1))
+    return Scene(scene.picture, cover)
+
+
+def _soft_focus(digit: int, generator: Generator) -> Scene:
+    picture, cover = _lit(lambda _: _ramp(0.5, 1))(digit, generator)
+    return Scene(picture.filter(ImageFilter.GaussianBlur(11)), cover)
+
+
+def _moved(digit: int, generator: Generator) -> Scene:
+    picture, cover = _on(WHITE, BLUE)(digit, generator)
+    pixels = np.asarray(picture, np.float64)
+    moved = np.mean([np.roll(pixels, step, axis=1) for step in range(-7, 8)], axis=0)
+    return Scene(Image.fromarray(moved.astype(np.uint8)), cover)
+
+
 SCENES: dict[str, DrawScene] = {
     "plain paper": _on(WHITE, BLUE),
     "small in 3 megapixels": _small,
@@ -313,5 +388,16 @@ SCENES: dict[str, DrawScene] = {
         side=200,
         corner=(140, 220),
     ),
+    "deep shade": _lit(lambda _: _ramp(0.12, 0.9)),
+    "dark corners": _lit(_dark_corners),
+    "patch of a lamp": _lit(_lamp),
+    "half in shadow": _lit(_half_in_shadow),
+    "soft shadow": _lit(_soft_shadow),
+    "through a blind": _lit(_blinds),
+    "shadow of a hand": _lit(_hand),
+    "dim": _dim,
+    "candlelight": _candle,
+    "soft focus in shade": _soft_focus,
+    "moved": _moved,
 }
 """Draws a digit in each scene, by the scene's name."""

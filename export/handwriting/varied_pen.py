@@ -31,7 +31,7 @@ def draw_varied(lines: Lines, generator: Generator) -> Image.Image:
     """
     longer = generator.uniform(36, 110)
     pen = longer * generator.uniform(0.035, 0.14)
-    placed = _another_hand(lines, longer, generator)
+    placed = another_hand(lines, longer, generator)
     low = np.concatenate(placed).min(axis=0) - pen - _MARGIN
     size = np.ceil(np.concatenate(placed).max(axis=0) + pen + _MARGIN - low).astype(int)
     page = Image.new("L", (int(size[0]) * _OVERSAMPLING, int(size[1]) * _OVERSAMPLING), 255)
@@ -45,7 +45,7 @@ def draw_varied(lines: Lines, generator: Generator) -> Image.Image:
     return page.filter(ImageFilter.GaussianBlur(generator.uniform(0, 0.02 * longer)))
 
 
-def _another_hand(lines: Lines, longer: float, generator: Generator) -> Lines:
+def another_hand(lines: Lines, longer: float, generator: Generator) -> Lines:
     """Slant, turn, stretch and bend strokes, and scale their longer side to `longer` pixels."""
     points = np.concatenate(lines)
     middle = (points.min(axis=0) + points.max(axis=0)) / 2

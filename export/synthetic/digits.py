@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_adder.contract import DIGITS, IMAGE_SIDE
 from export.synthetic.strokes import Strokes, arc, draw_strokes
 
-_STYLES: tuple[list[Strokes], ...] = (
+STYLES: tuple[list[Strokes], ...] = (
     [
         [arc((0.5, 0.5), (0.36, 0.5), -90, 270)],
         [arc((0.5, 0.5), (0.26, 0.5), -70, 300)],
@@ -243,7 +243,7 @@ def draw_digit(
     Returns:
         uint8 (side, side); 0 = background, 255 = full ink.
     """
-    styles = _STYLES[digit]
+    styles = STYLES[digit]
     return draw_strokes(styles[int(generator.integers(len(styles)))], generator, side=side)
 
 

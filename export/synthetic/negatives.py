@@ -55,11 +55,20 @@ Ink = NDArray[np.uint8]
 
 def _sign(generator: Generator) -> Ink:
     """Draw a letter or a sign of a font."""
-    font = _font(_FONTS[int(generator.integers(len(_FONTS)))])
+    face = font(generator)
     sign = SIGNS[int(generator.integers(len(SIGNS)))]
     image = Image.new("L", (_SIDE, _SIDE))
-    ImageDraw.Draw(image).text((_SIDE / 2, _SIDE / 2), sign, 255, font, anchor="mm")
+    ImageDraw.Draw(image).text((_SIDE / 2, _SIDE / 2), sign, 255, face, anchor="mm")
     return np.asarray(image)
+
+
+def font(generator: Generator) -> ImageFont.FreeTypeFont:
+    """Return one of the fonts, at two thirds of the images' height.
+
+    Raises:
+        InputError: matplotlib, whose fonts they are, is not installed.
+    """
+    return _font(_FONTS[int(generator.integers(len(_FONTS)))])
 
 
 @functools.cache

@@ -1,0 +1,98 @@
+"""How a scene is lit and photographed: shade, lamps, blur, noise, JPEG."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from export.ink.paper import Pixels, clouds
+
+Generator = np.random.Generator
+Light = NDArray[np.float32]
+
+
+def draw_light(generator: Generator, shape: tuple[int, int]) -> Light:
+    """Draw the brightness of the light: float32 (height, width), about 1 where it is full."""
+    y, x = np.indices(shape, np.float32) / max(shape)
+    light = np.ones(shape, np.float32)
+    if generator.random() < 0.5:  # shade that grows to one side
+        angle, depth = generator.uniform(0, 2 * np.pi), generator.uniform(0, 0.8)
+        along = np.cos(angle) * x + np.sin(angle) * y
+        along = (along - along.min()) / max(1e-6, float(np.ptp(along)))
+        light *= 1 - depth * along ** generator.uniform(0.5, 2.5)
+    if generator.random() < 0.25:  # dark corners
+        centre = generator.normal(0.5, 0.12, 2)
+        away = np.hypot(x - centre[0] * shape[1] / max(shape), y - centre[1] * shape[0] / max(shape))
+        light *= 1 - generator.uniform(0.2, 0.85) * np.clip(away / 0.7, 0, 1) ** generator.uniform(1, 3)
+    if generator.random() < 0.2:  # a lamp's patch
+        centre, size = generator.random(2), generator.uniform(0.12, 0.5)
+        patch = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * size**2))
+        base = generator.uniform(0.25, 0.9)
+        light *= base + (1 + generator.uniform(0, 0.4) - base) * patch
+    for _ in range(int(generator.choice([0, 1, 2, 3], p=[0.6, 0.25, 0.1, 0.05]))):
+        light *= _shadow(generator, shape)
+    if generator.random() < 0.15:
+        light *= np.clip(1 + generator.uniform(0.03, 0.15) * clouds(generator, shape, 4), 0.3, 1.5)
+    return np.maximum(light, 0.08)
+
+
+def _shadow(generator: Generator, shape: tuple[int, int]) -> Light:
+    """Draw the shadow of something, with a hard or a soft edge."""
+    height, width = shape
+    plan = Image.new("L", (width, height))
+    brush = ImageDraw.Draw(plan)
+    centre = generator.uniform(-0.2, 1.2, 2) * (width, height)
+    if generator.random() < 0.4:
+        radii = generator.uniform(0.15, 0.7, 2) * (width, height)
+        brush.ellipse((*map(float, centre - radii), *map(float, centre + radii)), fill=255)
+    else:
+        count = int(generator.integers(3, 7))
+        turn = np.sort(generator.uniform(0, 2 * np.pi, count))
+        reach = generator.uniform(0.2, 1.0, count) * max(shape)
+        points = centre + np.stack([np.cos(turn), np.sin(turn)], 1) * reach[:, None]
+        brush.polygon([(float(px), float(py)) for px, py in points], fill=255)
+    blur = float(np.exp(generator.uniform(np.log(0.5), np.log(30))))
+    soft = plan.filter(ImageFilter.GaussianBlur(blur))
+    return 1 - np.asarray(soft, np.float32) / 255 * float(generator.uniform(0.15, 0.7))
+
+
+def photograph(picture: Pixels, generator: Generator, size: float) -> NDArray[np.uint8]:
+    """Blur a scene, add noise and compress it, as cameras and their files do.
+
+    Args:
+        picture: float32 (height, width, 3), 0 to 255.
+        generator: Source of all that varies.
+        size: Length of what is written, in pixels; the blur keeps it legible.
+    """
+    if generator.random() < 0.6:
+        picture = picture + generator.normal(0, generator.uniform(0, 7), picture.shape)
+    image = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+    blur = generator.random()
+    if blur < 0.55:
+        image = image.filter(ImageFilter.GaussianBlur(generator.uniform(0.2, 1.2)))
+    elif blur < 0.75:
+        image = image.filter(ImageFilter.GaussianBlur(generator.uniform(0, 0.055) * size))
+    elif blur < 0.82:
+        image = _move(image, generator, max(2, round(generator.uniform(0.03, 0.12) * size)))
+    if generator.random() < 0.45:
+        file = io.BytesIO()
+        image.save(file, "JPEG", quality=int(generator.integers(12, 92)))
+        image = Image.open(file).convert("RGB")
+    if generator.random() < 0.25:
+        image = image.convert("L").convert("RGB")
+    return np.asarray(image)
+
+
+def _move(image: Image.Image, generator: Generator, steps: int) -> Image.Image:
+    """Average an image with itself along a line of some pixels: a hand that moved."""
+    pixels = np.asarray(image, np.float32)
+    angle = generator.uniform(0, np.pi)
+    total = np.zeros_like(pixels)
+    for step in range(steps):
+        offset = step - steps / 2
+        shift = (round(np.sin(angle) * offset), round(np.cos(angle) * offset))
+        total += np.roll(pixels, shift, axis=(0, 1))
+    return Image.fromarray(np.clip(total / steps, 0, 255).astype(np.uint8))

@@ -1,0 +1,422 @@
+"""A scene: a picture as people take them, and which of its pixels are digits or other writing."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from edge_adder.contract import FULL_INK
+from export.ink import paper as papers
+from export.ink import writing
+from export.ink.light import draw_light, photograph
+from export.ink.writing import Mask, Sources
+
+Generator = np.random.Generator
+
+SIDE = 224
+"""Height and width of a scene, in pixels: those of a picture that the network is first asked for."""
+
+_MIN_VISIBLE = 9.0
+"""Least difference of writing from what is around it in one of the colours, of 255; below that a
+scene has no answer but blank."""
+
+
+class Scene(NamedTuple):
+    """A picture with its answer.
+
+    Attributes:
+        picture: uint8 (SIDE, SIDE, 3).
+        digit: uint8 (SIDE, SIDE); how much of each pixel is a digit's stroke, 255 for all of it.
+        mark: uint8 (SIDE, SIDE); how much is a sign, a letter or a mark.
+    """
+
+    picture: NDArray[np.uint8]
+    digit: NDArray[np.uint8]
+    mark: NDArray[np.uint8]
+
+
+class _Page:
+    """What is written so far: amounts of ink in its colours, and the two answers."""
+
+    def __init__(self, picture: papers.Pixels) -> None:
+        self.picture = picture
+        self.digit = np.zeros(picture.shape[:2], np.float32)
+        self.mark = np.zeros(picture.shape[:2], np.float32)
+        self.boxes: list[tuple[float, float, float, float]] = []
+
+    def put(
+        self,
+        mask: Mask,
+        top: float,
+        left: float,
+        colour: papers.Colour,
+        generator: Generator,
+        *,
+        look: _Look,
+        answer: str,
+    ) -> None:
+        """Put a mask on the page; what lies beyond the rim is cut."""
+        y, x = round(top), round(left)
+        height, width = self.digit.shape
+        y0, x0 = max(0, y), max(0, x)
+        y1, x1 = min(height, y + mask.shape[0]), min(width, x + mask.shape[1])
+        if y1 <= y0 or x1 <= x0:
+            return
+        part = mask[y0 - y : y1 - y, x0 - x : x1 - x]
+        covered = part * look.texture(part.shape, generator)
+        place = self.picture[y0:y1, x0:x1]
+        place += covered[:, :, None] * (colour - place)
+        own, other = (self.digit, self.mark) if answer == "digit" else (self.mark, self.digit)
+        area = own[y0:y1, x0:x1]
+        np.maximum(area, part, out=area)
+        if answer == "digit":
+            other[y0:y1, x0:x1] *= 1 - part
+
+
+class _Look(NamedTuple):
+    """How a pen's ink covers the paper: its strength, and how evenly."""
+
+    strength: float
+    grain: float
+    specks: float
+
+    def texture(self, shape: tuple[int, ...], generator: Generator) -> Mask:
+        """Return how much of the paper full ink covers at each pixel, 0 to 1."""
+        amount = np.full(shape, self.strength, np.float32)
+        if self.grain:
+            amount *= np.clip(generator.normal(1, self.grain, shape), 0.2, 1.2).astype(np.float32)
+        if self.specks:
+            amount *= generator.random(shape) > self.specks
+        return np.minimum(amount, 1)
+
+
+def _pick_look(generator: Generator) -> _Look:
+    kind = generator.random()
+    grain = float(generator.uniform(0, 0.35)) if generator.random() < 0.4 else 0.0
+    if kind < 0.6:
+        return _Look(float(generator.uniform(0.85, 1)), grain, 0.0)
+    if kind < 0.93:
+        return _Look(float(generator.uniform(0.3, 0.85)), grain, 0.0)
+    return _Look(1.0, grain, float(generator.uniform(0.15, 0.55)))
+
+
+def _pick_ink(
+    generator: Generator, paper: papers.Pixels, other: papers.Colour | None = None
+) -> papers.Colour:
+    """Draw the colour of a pen that can be seen on a paper, and is not another pen's."""
+    level = np.median(paper.reshape(-1, 3), axis=0)
+    for _ in range(30):
+        kind = generator.random()
+        if level.mean() > 115:
+            dark = papers.any_colour(generator, 0, 110)
+        else:
+            dark = papers.any_colour(generator, 150, 255)
+        vivid = generator.permutation([generator.uniform(120, 255), *generator.uniform(0, 110, 2)])
+        colour = (dark if kind < 0.7 else vivid).astype(np.float32)
+        if other is not None and np.abs(colour - other).max() < 70:
+            continue
+        if np.abs(colour - level).max() > 90 and abs(float((colour - level).mean())) > 12:
+            return colour
+    return np.full(3, 0.0 if level.mean() > 115 else 255.0, np.float32)
+
+
+def compose(sources: Sources, generator: Generator) -> Scene:
+    """Draw a scene of any kind."""
+    shape = (SIDE, SIDE)
+    kind = generator.random()
+    if kind < 0.05:
+        picture = papers.draw_no_writing(generator, shape)
+        return _finish(_Page(picture), generator, size=60.0, lit=generator.random() < 0.3)
+    paper = papers.draw_paper(generator, shape)
+    box = (0, 0, SIDE, SIDE)
+    flat = bool(np.ptp(paper.reshape(-1, 3), axis=0).max() == 0)
+    if not flat and generator.random() < 0.22:
+        paper, _, box = papers.draw_table(generator, paper)
+        if min(box[2] - box[0], box[3] - box[1]) < 60:
+            paper, box = papers.draw_paper(generator, shape), (0, 0, SIDE, SIDE)
+    page = _Page(paper)
+    if kind < 0.60:
+        size = _write_one(page, sources, generator, box)
+    elif kind < 0.76:
+        size = _write_row(page, sources, generator, box)
+    elif kind < 0.90:
+        size = _write_lines(page, sources, generator, box)
+    else:
+        size = _write_no_digits(page, generator, box)
+    return _finish(page, generator, size=size, lit=not flat or generator.random() < 0.15)
+
+
+def _paper_in(page: _Page, box: tuple[int, int, int, int]) -> papers.Pixels:
+    return page.picture[box[0] : box[2], box[1] : box[3]]
+
+
+def _write_one(
+    page: _Page, sources: Sources, generator: Generator, box: tuple[int, int, int, int]
+) -> float:
+    """Write one digit, and sometimes a mark around, over or beside it."""
+    height, width = box[2] - box[0], box[3] - box[1]
+    side = min(height, width)
+    share = math.exp(generator.uniform(math.log(0.1), math.log(1.0)))
+    length = max(15.0, share * side * 0.98)
+    ink, look = _pick_ink(generator, _paper_in(page, box)), _pick_look(generator)
+    mask = writing.write_digit(sources, generator, length)
+    mask = mask[: SIDE + 20, : SIDE + 20]
+    spread = 0.5 if generator.random() < 0.25 else 0.18
+    top = box[0] + (height - mask.shape[0]) / 2 + generator.normal(0, 0.5) * spread * height
+    left = box[1] + (width - mask.shape[1]) / 2 + generator.normal(0, 0.5) * spread * width
+    if share < 0.9:
+        top = float(np.clip(top, box[0], max(box[0], box[2] - mask.shape[0])))
+        left = float(np.clip(left, box[1], max(box[1], box[3] - mask.shape[1])))
+    around = generator.random()
+    pen = writing.pen_width(min(length, 80), generator) * 0.8
+    other = _pick_ink(generator, _paper_in(page, box), ink)
+    mark_ink = other if generator.random() < 0.75 else ink
+    high, wide = mask.shape
+    where = (top, left, high, wide)
+    if around < 0.14:
+        _mark_around(page, generator, where, pen, mark_ink)
+    page.put(mask, top, left, ink, generator, look=look, answer="digit")
+    if 0.14 <= around < 0.26:
+        _mark_over(page, generator, where, pen * 0.7, other)
+    elif 0.26 <= around < 0.38:
+        _mark_beside(page, generator, where, pen, mark_ink, box)
+    elif 0.38 <= around < 0.42:
+        words = writing.write_words(generator, int(wide * 1.2) + 10, 12, float(generator.uniform(7, 12)))
+        down = top + high + generator.uniform(3, 12)
+        page.put(words, down, left, ink, generator, look=_Look(0.9, 0, 0), answer="mark")
+    return max(mask.shape)
+
+
+def _mark_around(
+    page: _Page,
+    generator: Generator,
+    where: tuple[float, float, int, int],
+    pen: float,
+    ink: papers.Colour,
+) -> None:
+    top, left, high, wide = where
+    kind = writing.AROUND[int(generator.integers(len(writing.AROUND)))]
+    across = max(wide, 0.5 * high) * generator.uniform(1.3, 2.2)
+    down = high * generator.uniform(1.2, 1.7)
+    mask = writing.draw_mark(kind(generator), across, down, pen)
+    mark_top = top + high / 2 - mask.shape[0] / 2 + generator.normal(0, 0.03) * high
+    mark_left = left + wide / 2 - mask.shape[1] / 2 + generator.normal(0, 0.03) * high
+    page.put(mask, mark_top, mark_left, ink, generator, look=_Look(0.95, 0, 0), answer="mark")
+
+
+def _mark_over(
+    page: _Page,
+    generator: Generator,
+    where: tuple[float, float, int, int],
+    pen: float,
+    ink: papers.Colour,
+) -> None:
+    """Draw a mark in another ink over a digit; what was the digit's stays the digit's."""
+    top, left, high, wide = where
+    kind = writing.OVER[int(generator.integers(len(writing.OVER)))]
+    across, down = wide * generator.uniform(0.8, 1.8), high * generator.uniform(0.7, 1.3)
+    mask = writing.draw_mark(kind(generator), across, down, pen)
+    mark_top = top + high / 2 - mask.shape[0] / 2 + generator.normal(0, 0.2) * high
+    mark_left = left + wide / 2 - mask.shape[1] / 2 + generator.normal(0, 0.2) * high
+    before = page.digit.copy()
+    page.put(mask, mark_top, mark_left, ink, generator, look=_Look(0.95, 0, 0), answer="mark")
+    page.digit = before
+    page.mark *= 1 - before
+
+
+def _mark_beside(
+    page: _Page,
+    generator: Generator,
+    where: tuple[float, float, int, int],
+    pen: float,
+    ink: papers.Colour,
+    box: tuple[int, int, int, int],
+) -> None:
+    top, left, high, wide = where
+    if generator.random() < 0.45:  # underlined
+        mask = writing.draw_mark(writing._line(generator), wide * generator.uniform(1, 2), high * 0.05, pen)
+        mark_top = top + high + generator.uniform(0.04, 0.3) * high
+        mark_left = left + wide / 2 - mask.shape[1] / 2
+    else:
+        kind = writing.BESIDE[int(generator.integers(len(writing.BESIDE)))]
+        size = high * generator.uniform(0.25, 0.7)
+        mask = writing.draw_mark(kind(generator), size * generator.uniform(0.7, 1.4), size, pen)
+        away = max(high, wide) * generator.uniform(0.65, 1.0)
+        angle = generator.uniform(0, 2 * np.pi)
+        mark_top = top + high / 2 + np.sin(angle) * away - mask.shape[0] / 2
+        mark_left = left + wide / 2 + np.cos(angle) * away - mask.shape[1] / 2
+    page.put(mask, mark_top, mark_left, ink, generator, look=_Look(0.95, 0, 0), answer="mark")
+
+
+def _write_line(
+    page: _Page,
+    sources: Sources,
+    generator: Generator,
+    *,
+    start: tuple[float, float],
+    end: float,
+    length: float,
+    ink: papers.Colour,
+    look: _Look,
+    other: float,
+) -> None:
+    """Write digits, some signs and letters, from a start (y, x) to a right end."""
+    y, x = start
+    slope, bend = generator.normal(0, 0.05), generator.normal(0, 0.0006)
+    gap = generator.uniform(0.12, 0.9) * length
+    uneven = generator.uniform(0.03, 0.3)
+    pen = writing.pen_width(length, generator)
+    begin = x
+    while True:
+        size = length * float(np.clip(generator.normal(1, uneven), 0.45, 1.6))
+        kind = generator.random()
+        if kind < other * 0.6:
+            mask, answer = writing.write_sign(generator, 0.6 * size), "mark"
+        elif kind < other:
+            mask, answer = writing.write_letter(generator, size), "mark"
+        else:
+            mask, answer = _digit_with(pen, sources, generator, size), "digit"
+        if x + mask.shape[1] > end:
+            return
+        along = x - begin
+        middle = y + slope * along + bend * along**2 + generator.normal(0, 0.07) * length
+        page.put(mask, middle - mask.shape[0] / 2, x, ink, generator, look=look, answer=answer)
+        x += mask.shape[1] + gap * generator.uniform(0.6, 1.4) + 1
+
+
+def _digit_with(pen: float, sources: Sources, generator: Generator, size: float) -> Mask:
+    """Draw a digit with a pen that is as wide as its neighbours' have it, mostly."""
+    if generator.random() < 0.25:
+        return writing.write_digit(sources, generator, size)
+    lines = writing.pick_lines(sources, generator)
+    varied = writing.another_hand(lines, size, generator)
+    return writing.draw(varied, pen * generator.uniform(0.8, 1.25))
+
+
+def _write_row(
+    page: _Page, sources: Sources, generator: Generator, box: tuple[int, int, int, int]
+) -> float:
+    """Write a row of digits across the paper."""
+    height, width = box[2] - box[0], box[3] - box[1]
+    longest = min(0.6 * height, width / 2)
+    length = math.exp(generator.uniform(math.log(12), math.log(max(14, longest))))
+    ink, look = _pick_ink(generator, _paper_in(page, box)), _pick_look(generator)
+    start = (
+        box[0] + generator.uniform(0.3, 0.7) * height,
+        box[1] + generator.uniform(0.01, 0.25) * width,
+    )
+    other = 0.3 if generator.random() < 0.3 else 0.0
+    end = box[3] - generator.uniform(0, 0.15) * width
+    _write_line(page, sources, generator, start=start, end=end, length=length, ink=ink, look=look,
+                other=other)  # fmt: skip
+    return length
+
+
+def _write_lines(
+    page: _Page, sources: Sources, generator: Generator, box: tuple[int, int, int, int]
+) -> float:
+    """Fill the paper with rows of small digits, or of anything."""
+    height, width = box[2] - box[0], box[3] - box[1]
+    length = math.exp(generator.uniform(math.log(10), math.log(40)))
+    ink, look = _pick_ink(generator, _paper_in(page, box)), _pick_look(generator)
+    other = generator.choice([0.0, 0.2, 0.5], p=[0.6, 0.3, 0.1])
+    y = box[0] + length * generator.uniform(0.6, 1.5)
+    while y < box[2] - 0.5 * length:
+        if generator.random() < 0.9:
+            start = (y, box[1] + generator.uniform(0.02, 0.2) * width)
+            end = box[3] - generator.uniform(0, 0.4) * width
+            _write_line(page, sources, generator, start=start, end=end, length=length, ink=ink,
+                        look=look, other=float(other))  # fmt: skip
+        y += length * generator.uniform(1.3, 2.6)
+    return length
+
+
+def _write_no_digits(page: _Page, generator: Generator, box: tuple[int, int, int, int]) -> float:
+    """Leave the paper blank, or put marks, letters or print on it."""
+    height, width = box[2] - box[0], box[3] - box[1]
+    kind = generator.random()
+    ink, look = _pick_ink(generator, _paper_in(page, box)), _pick_look(generator)
+    if kind < 0.35:
+        return 60.0
+    if kind < 0.6:
+        size = float(generator.uniform(8, 30))
+        mask = writing.write_words(generator, width - 8, height - 8, size)
+        page.put(mask, box[0] + 4, box[1] + 4, ink, generator, look=look, answer="mark")
+        return size
+    for _ in range(int(generator.integers(1, 5))):
+        size = float(generator.uniform(0.1, 0.7)) * min(height, width)
+        if generator.random() < 0.6:
+            mask = writing.write_letter(generator, size)
+        else:
+            mask = writing.draw_mark(writing._scribble(generator), size, size, max(1, 0.04 * size))
+        top = box[0] + generator.random() * max(0, height - mask.shape[0])
+        left = box[1] + generator.random() * max(0, width - mask.shape[1])
+        page.put(mask, top, left, ink, generator, look=look, answer="mark")
+    return 60.0
+
+
+def _finish(page: _Page, generator: Generator, *, size: float, lit: bool) -> Scene:
+    """Light a page, photograph it, and let it be small or seen from an angle."""
+    picture = page.picture
+    if lit:
+        picture = picture * draw_light(generator, picture.shape[:2])[:, :, None]
+        if generator.random() < 0.05:
+            papers.add_finger(picture, generator)
+        picture = picture * generator.uniform(0.6, 1.1)
+        image = photograph(picture, generator, size)
+    else:
+        image = np.clip(picture, 0, 255).astype(np.uint8)
+        if generator.random() < 0.3:
+            image = photograph(picture, generator, size)
+    answers = [np.rint(FULL_INK * each).astype(np.uint8) for each in (page.digit, page.mark)]
+    if generator.random() < 0.35:
+        image, *answers = _seen_from(image, answers, generator)
+    if size > 70 and generator.random() < 0.3:
+        image = _small(image, generator)
+    digit, mark = (each if _is_visible(image, each) else np.zeros_like(each) for each in answers)
+    return Scene(image, digit, mark)
+
+
+def _is_visible(image: NDArray[np.uint8], answer: NDArray[np.uint8]) -> bool:
+    """Check whether writing differs from what is around it."""
+    inside = answer > FULL_INK // 2
+    around = np.asarray(Image.fromarray(answer).filter(ImageFilter.MaxFilter(9))) > 0
+    around &= answer == 0
+    if not inside.any() or not around.any():
+        return bool(inside.any())
+    difference = np.median(image[inside], axis=0) - np.median(image[around], axis=0)
+    return float(np.abs(difference).max()) >= _MIN_VISIBLE
+
+
+def _seen_from(
+    image: NDArray[np.uint8], answers: list[NDArray[np.uint8]], generator: Generator
+) -> list[NDArray[np.uint8]]:
+    """Turn and tilt a scene; what comes in from beyond its rim has the colour of its corner."""
+    angle, tilt = generator.normal(0, 0.1), generator.normal(0, 0.0004, 2)
+    cos, sin = math.cos(angle), math.sin(angle)
+    c = SIDE / 2
+    data = (cos, sin, c - c * cos - c * sin, -sin, cos, c + c * sin - c * cos, *map(float, tilt))
+    fill = tuple(int(v) for v in np.median(image[:8].reshape(-1, 3), axis=0))
+    turned = [
+        Image.fromarray(each).transform(
+            (SIDE, SIDE),
+            Image.Transform.PERSPECTIVE,
+            data,
+            Image.Resampling.BILINEAR,
+            fillcolor=fill if each.ndim == 3 else 0,
+        )
+        for each in (image, *answers)
+    ]
+    return [np.asarray(each) for each in turned]
+
+
+def _small(image: NDArray[np.uint8], generator: Generator) -> NDArray[np.uint8]:
+    """Shrink a scene to few pixels and enlarge it again, as a small picture is for the network."""
+    side = int(generator.integers(24, 100))
+    method = Image.Resampling.BOX if generator.random() < 0.7 else Image.Resampling.NEAREST
+    small = Image.fromarray(image).resize((side, side), method)
+    return np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
