@@ -123,9 +123,6 @@ CONTRACT = Contract(version=1, inputs=(IMAGE, NUMBER), outputs=(DIGIT, SUM))
 """The contract of every model of this project."""
 
 
-INK_CLASSES = ("digit", "mark")
-"""What the ink model tells apart from the background: digits; and signs, letters and marks."""
-
 INK_STEP = 16
 """Both sides of a picture for the ink model are multiples of this, in pixels."""
 
@@ -139,9 +136,9 @@ PICTURE = TensorSpec(
 INK = TensorSpec(
     name="ink",
     dtype="float32",
-    shape=(BATCH, len(INK_CLASSES), "height", "width"),
+    shape=(BATCH, 2, "height", "width"),
     range=(None, None),
-    meaning="log-odds that a pixel is of a digit; and of a sign, a letter or a mark",
+    meaning="log-odds that a pixel is written on; and that this is a mark rather than a digit",
 )
 
 INK_CONTRACT = Contract(version=1, inputs=(PICTURE,), outputs=(INK,))

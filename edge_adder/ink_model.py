@@ -1,4 +1,4 @@
-"""The ink model: which pixels of a picture are a digit's, and which are another mark's."""
+"""The ink model: which pixels of a picture are written on, and which of those are no digit's."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def find_ink(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         picture: uint8 (height, width, 3), of any size.
 
     Returns:
-        float32 (2, height, width); log-odds that a pixel is a digit's, and that it is of a sign, a
-        letter or a mark.
+        float32 (2, height, width); log-odds that a pixel is written on, and that what is written
+        there is a sign, a letter or a mark rather than a digit.
 
     Raises:
         ModelError: The model cannot be loaded or run.

@@ -1,72 +1,73 @@
-"""The brightness of the background, and how much ink differs from it."""
+"""The colour of the background, also under the ink."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from edge_adder.preprocessing.morphology import dilate_grey, erode_grey
+from edge_adder.preprocessing.morphology import border
+from edge_adder.preprocessing.threshold import otsu
 
-Background = Literal["plain", "uneven"]
-"""Whether the background has one brightness, or shadows."""
-
-_MIN_BRIGHTNESS = 32.0
-"""Minimum brightness by which a contrast is divided: noise is a large share of a darker one."""
+_BORDER_WEIGHT = 0.6
+"""Weight of the picture's border in the decision what is background; the rest is the weight of the
+whole picture."""
 
 
-def background_contrast(
-    values: NDArray[np.float32], background: NDArray[np.float32] | np.float32, *, dark: bool
-) -> NDArray[np.float32]:
-    """Return the difference between values and background as a share of the background, 0 to 1.
+def plain_background(picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+    """Return the colour of a background that has only one, float32 (3,).
 
-    Args:
-        values: float32 (height, width), 0 to 255.
-        background: Brightness of the background: one value, or one for each pixel.
-        dark: Whether ink is darker than the background; for light ink both are inverted.
-    """
-    if not dark:
-        values, background = 255 - values, 255 - background
-    contrast: NDArray[np.float32] = np.clip(
-        (background - values) / np.maximum(background, _MIN_BRIGHTNESS), 0, 1
-    )
-    return contrast
-
-
-def estimate_background(values: NDArray[np.float32], *, dark: bool) -> NDArray[np.float32]:
-    """Estimate the brightness of the background under each pixel.
-
-    A grey closing removes dark ink, an opening light ink (Serra, "Image analysis and mathematical
-    morphology", 1982): with a window of two fifths of the picture, on tiles of a thirty-second.
+    It is the median of the lighter or the darker part, whichever has most of the picture, above all
+    of its border.
 
     Args:
-        values: float32 (height, width), 0 to 255.
-        dark: Whether ink is darker than the background.
+        picture: uint8 (height, width, 3).
 
     Returns:
-        float32 (height, width).
+        None for a picture of a single brightness.
     """
-    height, width = values.shape
-    tile = max(1, round(max(height, width) / 32))
-    rows, columns = -(-height // tile), -(-width // tile)
-    padded = np.pad(values, ((0, rows * tile - height), (0, columns * tile - width)), mode="edge")
-    tiles = padded.reshape(rows, tile, columns, tile)
-    steps = max(1, round(max(rows, columns) / 5))
-    if dark:
-        level = erode_grey(dilate_grey(tiles.max(axis=(1, 3)), steps), steps)
-    else:
-        level = dilate_grey(erode_grey(tiles.min(axis=(1, 3)), steps), steps)
-    smooth = Image.fromarray(_blur(level))
-    enlarged = smooth.resize((columns * tile, rows * tile), Image.Resampling.BILINEAR)
-    return np.asarray(enlarged)[:height, :width]
+    brightness = picture.mean(axis=2)
+    threshold = otsu(brightness)
+    if threshold is None:
+        return None
+    light = brightness > threshold
+    share = _BORDER_WEIGHT * border(light).mean() + (1 - _BORDER_WEIGHT) * light.mean()
+    chosen = light if share > 0.5 else ~light
+    return np.median(picture[chosen], axis=0).astype(np.float32)
 
 
-def _blur(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Average each value with its neighbours, in a window of 3×3."""
-    for axis in (0, 1):
-        around = [(1, 1) if each == axis else (0, 0) for each in (0, 1)]
-        padded = np.pad(values, around, mode="edge")
-        values = np.lib.stride_tricks.sliding_window_view(padded, 3, axis=axis).mean(axis=-1)
-    return values
+def fill_background(
+    picture: NDArray[np.uint8], paper: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Continue the background under all else: from its surroundings, the nearer the more.
+
+    Averages of blocks, each twice as wide as those before, fill what they do not reach (Gortler et
+    al., "The lumigraph", 1996: pull and push).
+
+    Args:
+        picture: uint8 (height, width, 3).
+        paper: bool (height, width); pixels that show the background.
+
+    Returns:
+        float32 (height, width, 3).
+    """
+    weights = paper[:, :, None].astype(np.float32)
+    return _fill(picture * weights, weights)
+
+
+def _fill(known: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Add to what is known, weighted from 0 to 1, what coarser blocks say of the rest."""
+    if max(weights.shape) == 1:
+        return known / np.maximum(weights, 1e-6)
+    blocks, total = _add_blocks(known), _add_blocks(weights)
+    share = 1 / np.maximum(total, 1)
+    coarse = _fill(blocks * share, total * share)
+    around = coarse.repeat(2, axis=0).repeat(2, axis=1)[: weights.shape[0], : weights.shape[1]]
+    filled: NDArray[np.float32] = known + (1 - weights) * around
+    return filled
+
+
+def _add_blocks(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Add blocks of 2×2 of (height, width, channels)."""
+    padded = np.pad(values, ((0, values.shape[0] % 2), (0, values.shape[1] % 2), (0, 0)))
+    columns = padded[:, ::2] + padded[:, 1::2]
+    return columns[::2] + columns[1::2]

@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-WORKING_SIDE = 224
-"""Maximum height and width of a picture that is searched for ink, in pixels: eight pixels for each
+WORKING_SIDE = 448
+"""Maximum height and width of a picture that is searched for small digits, in pixels."""
+
+FIRST_SIDE = 224
+"""Maximum height and width of a picture as it is searched first, in pixels: eight pixels for each
 of the result average out the grain of paper and sensor, and keep a hair-thin line."""
 
 SMALL_SIDE = 64
-"""Maximum side of a small picture, in pixels. It shows a digit alone: neither a page, ruled lines
-nor shadows are searched for."""
+"""Maximum side of a small picture, in pixels. It shows a digit alone, on a plain background."""
 
 _FULL_SCALES = (1.0, *(float(2**bits - 1) for bits in (8, 10, 12, 14, 16)))
 """Full brightness of float images and of the bit depths that sensors have."""
@@ -58,16 +60,17 @@ def to_pixels(image: Image.Image) -> NDArray[np.uint8]:
     return pixels
 
 
-def shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Average square blocks, so that neither side is above `WORKING_SIDE`.
+def shrink(pixels: NDArray[np.uint8], side: int = WORKING_SIDE) -> NDArray[np.uint8]:
+    """Average square blocks, so that neither height nor width is above `side`.
 
     Args:
         pixels: uint8 (height, width) or (height, width, 3).
+        side: Maximum height and width, in pixels.
 
     Returns:
         The same, smaller by an integer factor; the array itself if it is small enough.
     """
-    factor = _factor(*pixels.shape[:2])
+    factor = -(-max(pixels.shape[:2]) // side)
     return pixels if factor == 1 else np.asarray(Image.fromarray(pixels).reduce(factor))
 
 

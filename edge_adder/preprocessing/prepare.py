@@ -14,16 +14,14 @@ from numpy.typing import NDArray
 
 from edge_adder.errors import ImageError, InputError
 from edge_adder.limits import DEFAULT_MAX_PIXELS
-from edge_adder.preprocessing.background import Background
 from edge_adder.preprocessing.decode import ImageSource, name_of, read_picture
 from edge_adder.preprocessing.digits import MAX_DIGITS
 from edge_adder.preprocessing.mnist_format import is_mnist_format
 from edge_adder.preprocessing.morphology import relative_box
 from edge_adder.preprocessing.normalize import normalize
-from edge_adder.preprocessing.page import crop_to_page
 from edge_adder.preprocessing.pixels import SMALL_SIDE
 from edge_adder.preprocessing.polarity import INKS, Ink, Polarity
-from edge_adder.preprocessing.segment import Channel, Segmentation, segment
+from edge_adder.preprocessing.segment import Segmentation, segment
 
 Box = tuple[float, float, float, float]
 
@@ -36,9 +34,6 @@ class Preparation:
         unchanged: Whether it was in MNIST's format and went to the network unchanged; then all
             fields but the last have their defaults.
         ink: Whether the ink was lighter or darker than its background.
-        channel: The channel of the picture that showed the ink best.
-        background: ``plain``, or ``uneven`` where shadows were removed.
-        cropped_to_page: Whether it showed a page on something darker, which was left out.
         box: Left, top, right and bottom of the digit's ink, as shares of the picture's width and
             height after EXIF rotation.
         stroke_width: Mean width of the strokes before it was changed, in pixels of 28×28.
@@ -47,9 +42,6 @@ class Preparation:
 
     unchanged: bool = True
     ink: Polarity = "light"
-    channel: Channel = "brightness"
-    background: Background = "plain"
-    cropped_to_page: bool = False
     box: Box | None = None
     stroke_width: float | None = None
     is_multi_frame: bool = False
@@ -150,8 +142,7 @@ def inspect(
     if ink != "dark" and is_mnist_format(pixels):
         unchanged = replace(UNCHANGED, is_multi_frame=True) if is_multi_frame else UNCHANGED
         return Inspection(pixels, None, [(pixels, unchanged)])
-    page = None if ink == "light" else crop_to_page(pixels)
-    found = segment(pixels, ink) if page is None else segment(page, "dark")
+    found = segment(pixels, ink)
     if found is None:
         raise ImageError(f"{name_of(source)}: {_no_ink(pixels)}")
     if len(found.digits) > max_digits:
@@ -159,9 +150,6 @@ def inspect(
     preparation = Preparation(
         unchanged=False,
         ink=found.ink,
-        channel=found.channel,
-        background=found.background,
-        cropped_to_page=page is not None,
         is_multi_frame=is_multi_frame,
     )
     digits = []

@@ -1,80 +1,69 @@
-"""Which pixels of a picture are the digit's ink.
+"""Where a picture has digits, and how much ink each has.
 
-Each channel of the picture (brightness; of a coloured one also red, green, blue and two
-differences) is segmented under several hypotheses: dark or light ink, a plain or an uneven
-background. A hypothesis gives each pixel its contrast with the background; ruled lines are removed,
-and the components that make the digits are selected. The hypothesis with the best score is taken,
-of the channel with the best contrast-to-noise ratio.
+The ink model says which pixels are written on and which of those are no digit's. A small picture is
+cleaner than what that model is made for: there, ink is what differs from the background's colour.
+Either way the model or a threshold decides the *place* alone; the *amount* of ink comes from the
+picture.
 
 Numbers without a source were set on real-world pictures (`python -m benchmarks.robustness.photos`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from edge_adder.contract import FULL_INK
-from edge_adder.preprocessing.background import Background
+from edge_adder.preprocessing.background import fill_background, plain_background
 from edge_adder.preprocessing.components import Components, find_components
 from edge_adder.preprocessing.digits import in_reading_order, select_digits
-from edge_adder.preprocessing.morphology import border, bounding_box, dilate
-from edge_adder.preprocessing.normalize import stroke_width
-from edge_adder.preprocessing.polarity import Hypothesis, Ink, Polarity, hypotheses
-from edge_adder.preprocessing.ruled_lines import remove_ruled_lines
-from edge_adder.preprocessing.score import contrast_to_noise, score, sharpness
-from edge_adder.preprocessing.threshold import hysteresis_thresholds, otsu
+from edge_adder.preprocessing.morphology import bounding_box, dilate
+from edge_adder.preprocessing.pixels import FIRST_SIDE, SMALL_SIDE, shrink
+from edge_adder.preprocessing.polarity import Ink, Polarity
+from edge_adder.preprocessing.threshold import hysteresis_thresholds
 
-Channel = Literal["brightness", "red", "green", "blue", "red-blue", "colour"]
+_CERTAIN = 1.5
+"""Log-odds above which a pixel is certainly written on: a probability of 0.82."""
 
-_CLEAR = 40.0
-"""Minimum contrast-to-noise ratio at which no further channel is tried."""
+_AROUND = -2.0
+"""Log-odds below which a pixel may be background: a probability of 0.12."""
 
-_BETTER = 1.25
-"""How many times the best channel's contrast-to-noise ratio another one needs to replace it."""
+_DIGIT, _MARK = 0.25, 0.75
+"""Share of a component's pixels that are a mark's, up to which all of it is a digit, and from which
+none of it is. Between them a mark touches a digit, and each pixel counts for itself."""
 
-_MIN_CONTRAST_TO_NOISE, _MIN_EDGE = 6.0, 0.45
-"""Minimum contrast-to-noise ratio and minimum contrast across the edge, as a share of full ink. Ink
-reaches one of them; 97.5 % of the blank paper that `benchmarks.robustness.negatives` draws reaches
-neither."""
+_NO_INK, _FULL_INK = 0.15, 0.9
+"""Contrast with the background, as a share of the mean contrast of a digit's strokes, up to which
+there is no ink, and from which it is full."""
 
-_BRIDGE = 0.5
-"""Growth of specks to see which belong together, as a share of their mean width."""
+_FINE_LENGTH = 32
+"""Digits shorter than this, in pixels, are searched again in a larger picture, if there is one."""
+
+_MIN_CONTRAST = 12.0
+"""Least contrast of ink with its background in one of the colours, of 255."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """Where a picture has ink, and how that was found.
+    """Where a picture has digits.
 
     Attributes:
-        contrast: float32 (height, width); contrast of each pixel with the background, 0 to 1.
-        components: All that may be ink.
+        picture: uint8 (height, width, 3); the picture in the size that was searched.
+        background: float32 (height, width, 3); its colour under the ink.
+        certain: bool (height, width); what is certainly ink.
+        components: All that may be ink of digits.
         digits: bool (components,) for each digit, its components; the first is the main one, which
             is most likely meant, the others follow from left to right.
-        low: Contrast above which a pixel may be ink.
-        full: Contrast of full ink.
-        ink: Whether the ink is lighter or darker than its background.
-        channel: The channel that shows it best.
-        background: Whether the background is plain or uneven.
-        contrast_to_noise: Mean contrast of the main digit over the noise of all else.
-        score: How much the main digit looks like ink, to compare hypotheses.
     """
 
-    contrast: NDArray[np.float32]
+    picture: NDArray[np.uint8]
+    background: NDArray[np.float32]
+    certain: NDArray[np.bool_]
     components: Components
-    digits: tuple[NDArray[np.bool_], ...]
-    low: float
-    full: float
-    ink: Polarity
-    channel: Channel
-    background: Background
-    contrast_to_noise: float
-    score: float
+    digits: tuple[NDArray[np.bool_], ...] = ()
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -87,8 +76,16 @@ class Segmentation:
         digits = in_reading_order(self.components, self.digits)
         return [self.components.mask(digit) for digit in digits]
 
+    @property
+    def ink(self) -> Polarity:
+        """Whether the main digit's ink is lighter or darker than its background."""
+        contrast = (self.picture - self.background)[self.mask & self.certain]
+        return "light" if contrast.mean() > 0 else "dark"
+
     def amount_of_ink(self, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        """Return how much ink a digit has, in its bounding box and a pixel around that.
+        """Return how much ink a digit has, in its bounding box and two pixels around that.
+
+        It is the difference from the background in the direction of the ink's own colour.
 
         Args:
             mask: Pixels of the digit, bool (height, width).
@@ -96,121 +93,101 @@ class Segmentation:
         Returns:
             uint8 (height, width); 0 = none, 255 = full.
         """
-        box = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in bounding_box(mask))
-        mask, contrast = mask[box], self.contrast[box]
-        none = self.low / 2
-        amount = np.clip((contrast - none) * (FULL_INK / (self.full - none)), 0, FULL_INK)
+        box = tuple(slice(max(0, side.start - 2), side.stop + 2) for side in bounding_box(mask))
+        mask, contrast = mask[box], self.picture[box] - self.background[box]
+        strokes = contrast[mask & self.certain[box]]
+        if not len(strokes):
+            strokes = contrast[mask]
+        length = np.sqrt(np.square(strokes).sum(axis=1, keepdims=True))
+        colour = (strokes * length).sum(axis=0) / max(float(length.sum()), 1e-6)
+        share = (contrast * colour).sum(axis=2) / max(float(np.square(colour).sum()), 1e-6)
+        amount = np.clip((share - _NO_INK) / (_FULL_INK - _NO_INK), 0, 1)
         with_edge = dilate(mask, 1)  # the faint edges of strokes belong to them
-        ink: NDArray[np.uint8] = np.rint(np.where(with_edge, amount, 0)).astype(np.uint8)
+        ink: NDArray[np.uint8] = np.rint(FULL_INK * np.where(with_edge, amount, 0)).astype(np.uint8)
         return ink
 
 
 def segment(pixels: NDArray[np.uint8], ink: Ink = "auto") -> Segmentation | None:
-    """Separate the digits' ink from all else.
+    """Find the digits in a picture.
 
     Args:
         pixels: uint8 (height, width), or (height, width, 3) for colour.
         ink: ``light`` or ``dark`` where it is known.
 
     Returns:
-        None where there is no ink, only the grain and the shadows of the background.
+        None where there is no digit.
     """
-    best: Segmentation | None = None
-    for channel, values in _channels(pixels):
-        found = _segment_channel(values, channel, ink)
-        if found is not None and (best is None or _is_better(found, best)):
-            best = found
-        if best is not None and best.contrast_to_noise >= _CLEAR:
-            break
-    return None if best is None or _is_blank(best) else best
+    coloured = pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
+    if max(pixels.shape[:2]) <= SMALL_SIDE:
+        return _choose(_find_by_colour(coloured), ink)
+    found = _choose(_find_by_model(shrink(coloured, FIRST_SIDE)), ink)
+    if max(pixels.shape[:2]) > FIRST_SIDE and (found is None or _is_fine(found)):
+        found = _choose(_find_by_model(coloured), ink) or found
+    return found
 
 
-def _channels(pixels: NDArray[np.uint8]) -> Iterator[tuple[Channel, NDArray[np.float32]]]:
-    """Yield the channels of a picture, each float32 (height, width), 0 to 255."""
-    if pixels.ndim == 2:
-        yield "brightness", pixels.astype(np.float32)
-        return
-    yield "brightness", np.asarray(Image.fromarray(pixels).convert("L"), np.float32)
-    red, green, blue = (pixels[:, :, index].astype(np.float32) for index in range(3))
-    yield "red", red
-    yield "green", green
-    yield "blue", blue
-    yield "red-blue", np.clip(red - blue + 128, 0, 255)
-    saturation = np.ptp(pixels, axis=2).astype(np.float32)
-    yield "colour", np.clip(255 - 2 * saturation, 0, 255)
+def _is_fine(found: Segmentation) -> bool:
+    """Check whether digits are so small that a larger picture shows them better."""
+    components = found.components
+    main = found.digits[0]
+    length = components.bottom[main].max() - components.top[main].min()
+    return bool(length < _FINE_LENGTH)
 
 
-def _segment_channel(
-    values: NDArray[np.float32], channel: Channel, ink: Ink
-) -> Segmentation | None:
-    """Return the segmentation with the best score of all hypotheses; None without ink."""
-    threshold = otsu(values)
-    if threshold is None:
+def _find_by_model(picture: NDArray[np.uint8]) -> Segmentation | None:
+    """Return what the ink model finds, uint8 (height, width, 3); no digits chosen yet."""
+    from edge_adder.ink_model import find_ink  # noqa: PLC0415  not for MNIST's format
+
+    picture = _enlarge(picture)
+    written, is_mark = find_ink(picture)
+    components = find_components(written > 0)
+    if not len(components):
         return None
-    found = [_segment_under(each, channel) for each in hypotheses(values, threshold, ink)]
-    return max(
-        (each for each in found if each is not None), key=lambda each: each.score, default=None
-    )
+    marked = components.total(is_mark > 0) / components.area
+    digits = components.mask(marked < _DIGIT)
+    mixed = (marked >= _DIGIT) & (marked <= _MARK)
+    if mixed.any():
+        digits |= components.mask(mixed) & (is_mark <= 0)
+    paper = ~dilate(written > _AROUND, 2)
+    background = fill_background(picture, paper)
+    return Segmentation(picture, background, written > _CERTAIN, find_components(digits))
 
 
-def _segment_under(hypothesis: Hypothesis, channel: Channel) -> Segmentation | None:
-    """Return the segmentation under one hypothesis; None without ink."""
-    thresholds = hysteresis_thresholds(hypothesis.contrast)
+def _find_by_colour(picture: NDArray[np.uint8]) -> Segmentation | None:
+    """Return what differs from the background of a small picture; no digits chosen yet."""
+    colour = plain_background(picture)
+    if colour is None:
+        return None
+    contrast = np.abs(picture - colour).max(axis=2) / FULL_INK
+    thresholds = hysteresis_thresholds(contrast)
     if thresholds is None:
         return None
     low, high = thresholds
-    contrast = remove_ruled_lines(hypothesis.contrast, low)
-    components = _find_strokes(contrast > low)
-    digits = select_digits(
-        components, ink=components.total(contrast), certain=components.total(contrast > high)
-    )
+    background = np.broadcast_to(colour, picture.shape)
+    return Segmentation(picture, background, contrast > high, find_components(contrast > low))
+
+
+def _enlarge(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Enlarge a picture by a whole factor, so that its strokes are as thick as others'."""
+    factor = FIRST_SIDE // max(picture.shape[:2])
+    if factor < 2:
+        return picture
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    size = (image.width * factor, image.height * factor)
+    return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
+
+
+def _choose(found: Segmentation | None, ink: Ink) -> Segmentation | None:
+    """Choose which components are digits; None where none is."""
+    if found is None or not len(found.components):
+        return None
+    components, certain = found.components, found.certain
+    contrast = (found.picture - found.background).mean(axis=2)
+    usable = certain & (np.abs(found.picture - found.background).max(axis=2) >= _MIN_CONTRAST)
+    if ink != "auto":
+        usable &= contrast > 0 if ink == "light" else contrast < 0
+    amount = np.abs(contrast, dtype=np.float32)
+    digits = select_digits(components, ink=components.total(amount), certain=components.total(usable))
     if not digits:
         return None
-    mask = components.mask(digits[0])
-    return Segmentation(
-        contrast=contrast,
-        components=components,
-        digits=digits,
-        low=low,
-        full=float(np.percentile(contrast[mask], 75)),
-        ink=hypothesis.ink,
-        channel=channel,
-        background=hypothesis.background,
-        contrast_to_noise=contrast_to_noise(contrast, mask),
-        score=score(contrast, mask) + hypothesis.bonus,
-    )
-
-
-def _find_strokes(mask: NDArray[np.bool_]) -> Components:
-    """Return a mask's components, with specks joined where that halves the number of large ones.
-
-    A pencil on rough paper, or a scan that kept only black and white, breaks a stroke into specks
-    that are closer to each other than the stroke is wide. Separate digits are further apart.
-    """
-    components = find_components(mask)
-    count = _count_major(components)
-    if count > 1:
-        joined = find_components(mask, max(1, round(_BRIDGE * stroke_width(mask))))
-        if _count_major(joined) <= count / 2:
-            return joined
-    return components
-
-
-def _count_major(components: Components) -> int:
-    """Return how few components have nine tenths of the area."""
-    largest_first = np.sort(components.area)[::-1].cumsum()
-    return int(np.searchsorted(largest_first, 0.9 * components.area.sum())) + 1
-
-
-def _is_better(found: Segmentation, best: Segmentation) -> bool:
-    """Check whether a channel shows ink better, and not something else at the picture's border."""
-    if border(found.mask).any() and not border(best.mask).any():
-        return False
-    return found.contrast_to_noise > best.contrast_to_noise * _BETTER
-
-
-def _is_blank(found: Segmentation) -> bool:
-    """Check whether this is only grain and shadows, with neither contrast nor edges."""
-    if found.contrast_to_noise >= _MIN_CONTRAST_TO_NOISE:
-        return False
-    return sharpness(found.contrast, found.mask) < _MIN_EDGE * found.full
+    return Segmentation(found.picture, found.background, certain, components, digits)

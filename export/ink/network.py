@@ -10,8 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edge_adder.contract import INK_CLASSES
-
 
 class _Block(nn.Sequential):
     """Convolution · BatchNorm · ReLU, as large as before or half as large."""
@@ -30,7 +28,7 @@ class _Block(nn.Sequential):
 
 
 class InkFinder(nn.Module):
-    """Picture → log-odds of digit and of mark for each pixel."""
+    """Picture → log-odds of writing, and of a mark rather than a digit, for each pixel."""
 
     def __init__(self, widths: tuple[int, int, int, int] = (12, 24, 32, 48)) -> None:
         super().__init__()
@@ -47,7 +45,7 @@ class InkFinder(nn.Module):
         self.narrow8, self.up8 = nn.Conv2d(sixteen, eight, 1), _Block(eight, eight)
         self.narrow4, self.up4 = nn.Conv2d(eight, four, 1), _Block(four, four)
         self.narrow2, self.up2 = nn.Conv2d(four, two, 1), _Block(two, two)
-        self.answer = nn.Conv2d(two, 4 * len(INK_CLASSES), 1)
+        self.answer = nn.Conv2d(two, 8, 1)
 
     def forward(self, picture: Tensor) -> Tensor:
         """Find the writing.
@@ -57,7 +55,8 @@ class InkFinder(nn.Module):
                 of 16.
 
         Returns:
-            float32 (batch, 2, height, width); log-odds that a pixel is a digit's, and a mark's.
+            float32 (batch, 2, height, width); log-odds that a pixel is written on, and
+            that what is written there is a mark rather than a digit.
         """
         half = self.down2(picture.float() / 255)
         quarter = self.down4(half)
