@@ -10,7 +10,7 @@ Numbers without a source were set on real-world pictures (`python -m benchmarks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,13 @@ from PIL import Image
 from edge_adder.contract import FULL_INK
 from edge_adder.preprocessing.background import fill_background, plain_background
 from edge_adder.preprocessing.components import Components, find_components
-from edge_adder.preprocessing.digits import in_reading_order, select_digits
+from edge_adder.preprocessing.digits import (
+    extent,
+    in_reading_order,
+    is_ink,
+    select_all,
+    select_digits,
+)
 from edge_adder.preprocessing.morphology import bounding_box, dilate
 from edge_adder.preprocessing.pixels import FIRST_SIDE, SMALL_SIDE, shrink
 from edge_adder.preprocessing.polarity import Ink, Polarity
@@ -73,8 +79,8 @@ class Segmentation:
     @property
     def masks(self) -> list[NDArray[np.bool_]]:
         """Pixels of each digit in reading order, bool (height, width)."""
-        digits = in_reading_order(self.components, self.digits)
-        return [self.components.mask(digit) for digit in digits]
+        boxed = [(extent(self.components, digit), digit) for digit in self.digits]
+        return [self.components.mask(digit) for digit in in_reading_order(boxed)]
 
     @property
     def ink(self) -> Polarity:
@@ -107,31 +113,33 @@ class Segmentation:
         return ink
 
 
-def segment(pixels: NDArray[np.uint8], ink: Ink = "auto") -> Segmentation | None:
+def segment(
+    pixels: NDArray[np.uint8], ink: Ink = "auto", *, each: bool = False
+) -> Segmentation | None:
     """Find the digits in a picture.
 
     Args:
         pixels: uint8 (height, width), or (height, width, 3) for colour.
         ink: ``light`` or ``dark`` where it is known.
+        each: Whether the picture shows many digits, of which each is wanted.
 
     Returns:
         None where there is no digit.
     """
     coloured = pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
     if max(pixels.shape[:2]) <= SMALL_SIDE:
-        return _choose(_find_by_colour(coloured), ink)
-    found = _choose(_find_by_model(shrink(coloured, FIRST_SIDE)), ink)
+        return _choose(_find_by_colour(coloured), ink, each)
+    found = _choose(_find_by_model(shrink(coloured, FIRST_SIDE)), ink, each)
     if max(pixels.shape[:2]) > FIRST_SIDE and (found is None or _is_fine(found)):
-        found = _choose(_find_by_model(coloured), ink) or found
+        found = _choose(_find_by_model(coloured), ink, each) or found
     return found
 
 
 def _is_fine(found: Segmentation) -> bool:
     """Check whether digits are so small that a larger picture shows them better."""
-    components = found.components
-    main = found.digits[0]
-    length = components.bottom[main].max() - components.top[main].min()
-    return bool(length < _FINE_LENGTH)
+    boxes = [extent(found.components, digit) for digit in found.digits]
+    lengths = [max(right - left, bottom - top) for left, top, right, bottom in boxes]
+    return bool(np.median(lengths) < _FINE_LENGTH)
 
 
 def _find_by_model(picture: NDArray[np.uint8]) -> Segmentation | None:
@@ -177,17 +185,16 @@ def _enlarge(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
 
 
-def _choose(found: Segmentation | None, ink: Ink) -> Segmentation | None:
+def _choose(found: Segmentation | None, ink: Ink, each: bool) -> Segmentation | None:
     """Choose which components are digits; None where none is."""
     if found is None or not len(found.components):
         return None
-    components, certain = found.components, found.certain
-    contrast = (found.picture - found.background).mean(axis=2)
-    usable = certain & (np.abs(found.picture - found.background).max(axis=2) >= _MIN_CONTRAST)
+    components, contrast = found.components, found.picture - found.background
+    usable = found.certain & (np.abs(contrast).max(axis=2) >= _MIN_CONTRAST)
+    brighter = contrast.mean(axis=2)
     if ink != "auto":
-        usable &= contrast > 0 if ink == "light" else contrast < 0
-    amount = np.abs(contrast, dtype=np.float32)
-    digits = select_digits(components, ink=components.total(amount), certain=components.total(usable))
-    if not digits:
-        return None
-    return Segmentation(found.picture, found.background, certain, components, digits)
+        usable &= brighter > 0 if ink == "light" else brighter < 0
+    seeds = is_ink(components, components.total(usable))
+    choose = select_all if each else select_digits
+    digits = choose(components, components.total(np.abs(brighter)), seeds)
+    return replace(found, digits=digits) if digits else None
