@@ -13,7 +13,7 @@ _BORDER_WEIGHT = 0.6
 whole picture."""
 
 
-def plain_background(picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+def plain_background(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the colour of a background that has only one, float32 (3,).
 
     It is the median of the lighter or the darker part, whichever has most of the picture, above all
@@ -21,15 +21,10 @@ def plain_background(picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
 
     Args:
         picture: uint8 (height, width, 3).
-
-    Returns:
-        None for a picture of a single brightness.
     """
     brightness = picture.mean(axis=2)
     threshold = otsu(brightness)
-    if threshold is None:
-        return None
-    light = brightness > threshold
+    light = brightness > (-1 if threshold is None else threshold)
     share = _BORDER_WEIGHT * border(light).mean() + (1 - _BORDER_WEIGHT) * light.mean()
     chosen = light if share > 0.5 else ~light
     return np.median(picture[chosen], axis=0).astype(np.float32)

@@ -219,7 +219,7 @@ def in_reading_order(items: Sequence[tuple[Extent, Item]]) -> list[Item]:
     """
     lines: list[list[tuple[Extent, Item]]] = []
     for box, item in sorted(items, key=lambda each: each[0][0]):
-        fitting = [line for line in lines if _shares_line(line[-1][0], box)]
+        fitting = [line for line in lines if shares_line(line[-1][0], box)]
         if fitting:  # the line that ends nearest
             min(fitting, key=lambda line: box[0] - line[-1][0][2]).append((box, item))
         else:
@@ -228,6 +228,7 @@ def in_reading_order(items: Sequence[tuple[Extent, Item]]) -> list[Item]:
     return [item for line in lines for _, item in line]
 
 
-def _shares_line(before: Extent, box: Extent) -> bool:
+def shares_line(before: Extent, box: Extent) -> bool:
+    """Check whether two boxes overlap in height, as neighbours in a line do."""
     overlap = min(before[3], box[3]) - max(before[1], box[1])
     return overlap >= _MIN_SHARED * min(before[3] - before[1], box[3] - box[1])

@@ -7,7 +7,7 @@ the network's range is in the model.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from edge_adder.errors import ImageError, InputError
 from edge_adder.limits import DEFAULT_MAX_PIXELS
 from edge_adder.preprocessing.decode import ImageSource, name_of, read_picture
-from edge_adder.preprocessing.digits import MAX_DIGITS
+from edge_adder.preprocessing.digits import (
+    MAX_DIGITS,
+    Chosen,
+    Extent,
+    extent,
+    in_reading_order,
+)
 from edge_adder.preprocessing.mnist_format import is_mnist_format
 from edge_adder.preprocessing.morphology import relative_box
 from edge_adder.preprocessing.normalize import normalize
@@ -58,18 +64,42 @@ CROP_TO_ONE = "crop the picture to one digit"
 """End of the message about a picture of several digits, which `prepare_each` would read."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Something among the digits of a picture that is seen and not read.
+
+    Attributes:
+        box: Left, top, right and bottom, as shares of the picture's width and height.
+        reason: Why, in a few words.
+    """
+
+    box: Box
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it in JSON's types."""
+        return {"unread": self.reason, "box": list(self.box)}
+
+
 class Inspection(NamedTuple):
     """What was found in a picture.
 
     Attributes:
         pixels: The picture, uint8 (height, width), or (height, width, 3) for one with colours.
         segmentation: Where its ink is; None for an image in MNIST's format.
-        digits: Its digits, in reading order.
+        entries: Its digits, in reading order; where each digit is wanted also what is not read.
+        refusal: Why there is no answer; None where there is one.
     """
 
     pixels: NDArray[np.uint8]
     segmentation: Segmentation | None
-    digits: list[Prepared]
+    entries: list[Prepared | Unread]
+    refusal: str | None = None
+
+    @property
+    def digits(self) -> list[Prepared]:
+        """The digits alone."""
+        return [each for each in self.entries if not isinstance(each, Unread)]
 
 
 def prepare_image(
@@ -107,18 +137,24 @@ def prepare(
     source: ImageSource, *, ink: Ink = "auto", max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> Prepared:
     """Convert a picture of a digit as `prepare_image` does, and say how."""
-    return inspect(source, ink=ink, max_pixels=max_pixels).digits[0]
+    found = inspect(source, ink=ink, max_pixels=max_pixels)
+    if found.refusal is not None:
+        raise ImageError(found.refusal)
+    return found.digits[0]
 
 
 def prepare_each(
     source: ImageSource, *, ink: Ink = "auto", max_pixels: int = DEFAULT_MAX_PIXELS
-) -> list[Prepared]:
+) -> list[Prepared | Unread]:
     """Convert each digit in a picture, in reading order: line by line, from left to right.
 
-    Digits are about as large as the one in the middle, and apart from it. A picture with more than
-    32 of them is refused.
+    What stands among the digits and is not read has an entry of its own. A picture with more than
+    200 digits is refused.
     """
-    return inspect(source, ink=ink, max_pixels=max_pixels, max_digits=MAX_DIGITS).digits
+    found = inspect(source, ink=ink, max_pixels=max_pixels, each=True)
+    if found.refusal is not None:
+        raise ImageError(found.refusal)
+    return found.entries
 
 
 def inspect(
@@ -126,15 +162,18 @@ def inspect(
     *,
     ink: Ink = "auto",
     max_pixels: int = DEFAULT_MAX_PIXELS,
-    max_digits: int = 1,
+    each: bool = False,
 ) -> Inspection:
     """Find the digits in a picture and convert each; arguments and errors as `prepare_image`.
+
+    A picture without a digit, or with too many, is not an error here: `Inspection.refusal` says why
+    it has no answer.
 
     Args:
         source: The picture.
         ink: Whether the ink is lighter or darker than its background.
         max_pixels: Maximum size of an image that is decoded.
-        max_digits: Maximum number of digits; a picture with more is refused.
+        each: Whether the picture shows up to 200 digits, of which each is wanted, instead of one.
     """
     if ink not in INKS:
         raise InputError(f"ink must be one of {', '.join(INKS)}, got {ink!r}")
@@ -142,26 +181,50 @@ def inspect(
     if ink != "dark" and is_mnist_format(pixels):
         unchanged = replace(UNCHANGED, is_multi_frame=True) if is_multi_frame else UNCHANGED
         return Inspection(pixels, None, [(pixels, unchanged)])
-    found = segment(pixels, ink)
-    if found is None:
-        raise ImageError(f"{name_of(source)}: {_no_ink(pixels)}")
+    found = segment(pixels, ink, each=each)
+    max_digits = MAX_DIGITS if each else 1
+    if not found.digits:
+        return Inspection(pixels, found, [], f"{name_of(source)}: {_no_digit(found, pixels)}")
     if len(found.digits) > max_digits:
-        raise ImageError(f"{name_of(source)}: {_too_many(len(found.digits), max_digits)}")
+        reason = _too_many(len(found.digits), max_digits)
+        return Inspection(pixels, found, [], f"{name_of(source)}: {reason}")
+    items: list[tuple[Extent, Prepared | Unread]] = [
+        (extent(found.components, digit), _prepare_digit(found, digit, is_multi_frame))
+        for digit in found.digits
+    ]
+    if each:
+        items += [(box, Unread(_relative(box, found), reason)) for box, reason in found.unread()]
+    return Inspection(pixels, found, in_reading_order(items))
+
+
+def _prepare_digit(found: Segmentation, digit: Chosen, is_multi_frame: bool) -> Prepared:
+    """Convert one of the digits that were found."""
+    mask = found.components.mask(digit)
+    image, width = normalize(found.amount_of_ink(mask))
     preparation = Preparation(
         unchanged=False,
-        ink=found.ink,
+        ink=found.polarity(mask),
+        box=relative_box(mask),
+        stroke_width=width,
         is_multi_frame=is_multi_frame,
     )
-    digits = []
-    for mask in found.masks:
-        amount = found.amount_of_ink(mask)
-        image, width = normalize(amount)
-        digits.append((image, replace(preparation, box=relative_box(mask), stroke_width=width)))
-    return Inspection(pixels, found, digits)
+    return image, preparation
 
 
-def _no_ink(pixels: NDArray[np.uint8]) -> str:
-    """Say that no ink was found, and of a picture that can hold a tiny digit what to do."""
+def _relative(box: Extent, found: Segmentation) -> Box:
+    height, width = found.picture.shape[:2]
+    left, top, right, bottom = box
+    return left / width, top / height, right / width, bottom / height
+
+
+def _no_digit(found: Segmentation, pixels: NDArray[np.uint8]) -> str:
+    """Say that no digit was found, what was seen instead, and what to do."""
+    if len(found.components):
+        return "no digit found, only specks: crop the picture to the digit"
+    if len(found.marks):
+        return "no digit found: what is written looks like letters or marks"
+    if len(found.faint):
+        return "no digit found: what may be one is too faint or too blurred"
     if max(pixels.shape[:2]) <= SMALL_SIDE:
         return "no ink found"
     return "no ink found; if the digit is below 5 % of the picture's height: crop the picture"

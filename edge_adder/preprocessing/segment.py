@@ -20,22 +20,23 @@ from edge_adder.contract import FULL_INK
 from edge_adder.preprocessing.background import fill_background, plain_background
 from edge_adder.preprocessing.components import Components, find_components
 from edge_adder.preprocessing.digits import (
+    Chosen,
+    Extent,
     extent,
     in_reading_order,
     is_ink,
     select_all,
     select_digits,
+    shares_line,
 )
 from edge_adder.preprocessing.morphology import bounding_box, dilate
 from edge_adder.preprocessing.pixels import FIRST_SIDE, SMALL_SIDE, shrink
 from edge_adder.preprocessing.polarity import Ink, Polarity
 from edge_adder.preprocessing.threshold import hysteresis_thresholds
 
-_CERTAIN = 1.5
-"""Log-odds above which a pixel is certainly written on: a probability of 0.82."""
-
-_AROUND = -2.0
-"""Log-odds below which a pixel may be background: a probability of 0.12."""
+_CERTAIN, _FAINT = 1.5, -2.0
+"""Log-odds above which a pixel is certainly written on, and above which it may be: probabilities of
+0.82 and 0.12."""
 
 _DIGIT, _MARK = 0.25, 0.75
 """Share of a component's pixels that are a mark's, up to which all of it is a digit, and from which
@@ -51,6 +52,13 @@ _FINE_LENGTH = 32
 _MIN_CONTRAST = 12.0
 """Least contrast of ink with its background in one of the colours, of 255."""
 
+_MIN_UNREAD, _MAX_UNREAD = 0.3, 2.5
+"""Least and greatest length of what is reported as not read among digits, as a share of their
+median length."""
+
+NOT_A_DIGIT, TOO_FAINT, TOO_SMALL = "not a digit", "too faint", "too small"
+"""Why something among digits is not read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
@@ -61,20 +69,18 @@ class Segmentation:
         background: float32 (height, width, 3); its colour under the ink.
         certain: bool (height, width); what is certainly ink.
         components: All that may be ink of digits.
-        digits: bool (components,) for each digit, its components; the first is the main one, which
-            is most likely meant, the others follow from left to right.
+        marks: What is written and no digit: signs, letters, what is drawn around a digit.
+        faint: What may be written, and is too faint to be read.
+        digits: The components of each digit; the first is the main one, which is most likely meant.
     """
 
     picture: NDArray[np.uint8]
     background: NDArray[np.float32]
     certain: NDArray[np.bool_]
     components: Components
-    digits: tuple[NDArray[np.bool_], ...] = ()
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """Pixels of the main digit, bool (height, width)."""
-        return self.components.mask(self.digits[0])
+    marks: Components
+    faint: Components
+    digits: tuple[Chosen, ...] = ()
 
     @property
     def masks(self) -> list[NDArray[np.bool_]]:
@@ -82,11 +88,31 @@ class Segmentation:
         boxed = [(extent(self.components, digit), digit) for digit in self.digits]
         return [self.components.mask(digit) for digit in in_reading_order(boxed)]
 
-    @property
-    def ink(self) -> Polarity:
-        """Whether the main digit's ink is lighter or darker than its background."""
-        contrast = (self.picture - self.background)[self.mask & self.certain]
-        return "light" if contrast.mean() > 0 else "dark"
+    def polarity(self, mask: NDArray[np.bool_]) -> Polarity:
+        """Return whether a digit's ink is lighter or darker than its background."""
+        contrast = self.picture[mask].mean() - self.background[mask].mean()
+        return "light" if contrast > 0 else "dark"
+
+    def unread(self) -> list[tuple[Extent, str]]:
+        """Return what stands among many digits and is none, with the reason."""
+        boxes = [extent(self.components, digit) for digit in self.digits]
+        if not boxes:
+            return []
+        usual = float(np.median([_length(box) for box in boxes]))
+        used = np.any(self.digits, axis=0)
+        parts = [
+            (self.marks, np.ones(len(self.marks), bool), NOT_A_DIGIT),
+            (self.faint, np.ones(len(self.faint), bool), TOO_FAINT),
+            (self.components, ~used, TOO_SMALL),
+        ]
+        found: list[tuple[Extent, str]] = []
+        for components, chosen, reason in parts:
+            for index in np.flatnonzero(chosen):
+                box = extent(components, np.arange(len(components)) == index)
+                fits = _MIN_UNREAD * usual <= _length(box) <= _MAX_UNREAD * usual
+                if fits and any(shares_line(box, other) for other in boxes):
+                    found.append((box, reason))
+        return found
 
     def amount_of_ink(self, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Return how much ink a digit has, in its bounding box and two pixels around that.
@@ -113,66 +139,78 @@ class Segmentation:
         return ink
 
 
-def segment(
-    pixels: NDArray[np.uint8], ink: Ink = "auto", *, each: bool = False
-) -> Segmentation | None:
-    """Find the digits in a picture.
+def segment(pixels: NDArray[np.uint8], ink: Ink = "auto", *, each: bool = False) -> Segmentation:
+    """Find the digits in a picture; none may be found.
 
     Args:
         pixels: uint8 (height, width), or (height, width, 3) for colour.
         ink: ``light`` or ``dark`` where it is known.
         each: Whether the picture shows many digits, of which each is wanted.
 
-    Returns:
-        None where there is no digit.
+    Raises:
+        ModelError: The ink model cannot be loaded or run.
     """
     coloured = pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
     if max(pixels.shape[:2]) <= SMALL_SIDE:
         return _choose(_find_by_colour(coloured), ink, each)
     found = _choose(_find_by_model(shrink(coloured, FIRST_SIDE)), ink, each)
-    if max(pixels.shape[:2]) > FIRST_SIDE and (found is None or _is_fine(found)):
-        found = _choose(_find_by_model(coloured), ink, each) or found
+    if max(pixels.shape[:2]) > FIRST_SIDE and _is_fine(found):
+        finer = _choose(_find_by_model(coloured), ink, each)
+        return finer if finer.digits else found
     return found
 
 
 def _is_fine(found: Segmentation) -> bool:
     """Check whether digits are so small that a larger picture shows them better."""
-    boxes = [extent(found.components, digit) for digit in found.digits]
-    lengths = [max(right - left, bottom - top) for left, top, right, bottom in boxes]
-    return bool(np.median(lengths) < _FINE_LENGTH)
+    lengths = [_length(extent(found.components, digit)) for digit in found.digits]
+    return not lengths or bool(np.median(lengths) < _FINE_LENGTH)
 
 
-def _find_by_model(picture: NDArray[np.uint8]) -> Segmentation | None:
+def _length(box: Extent) -> int:
+    left, top, right, bottom = box
+    return max(right - left, bottom - top)
+
+
+def _find_by_model(picture: NDArray[np.uint8]) -> Segmentation:
     """Return what the ink model finds, uint8 (height, width, 3); no digits chosen yet."""
     from edge_adder.ink_model import find_ink  # noqa: PLC0415  not for MNIST's format
 
     picture = _enlarge(picture)
     written, is_mark = find_ink(picture)
     components = find_components(written > 0)
-    if not len(components):
-        return None
-    marked = components.total(is_mark > 0) / components.area
+    marked = components.total(is_mark > 0) / np.maximum(1, components.area)
     digits = components.mask(marked < _DIGIT)
     mixed = (marked >= _DIGIT) & (marked <= _MARK)
     if mixed.any():
         digits |= components.mask(mixed) & (is_mark <= 0)
-    paper = ~dilate(written > _AROUND, 2)
-    background = fill_background(picture, paper)
-    return Segmentation(picture, background, written > _CERTAIN, find_components(digits))
+    marks = (written > 0) & ~digits
+    maybe = find_components(written > _FAINT)
+    faint = maybe.mask(maybe.total(written > 0) == 0)
+    background = fill_background(picture, ~dilate(maybe.mask(maybe.area > 0), 2))
+    return Segmentation(
+        picture=picture,
+        background=background,
+        certain=written > _CERTAIN,
+        components=find_components(digits),
+        marks=find_components(marks),
+        faint=find_components(faint),
+    )
 
 
-def _find_by_colour(picture: NDArray[np.uint8]) -> Segmentation | None:
+def _find_by_colour(picture: NDArray[np.uint8]) -> Segmentation:
     """Return what differs from the background of a small picture; no digits chosen yet."""
     colour = plain_background(picture)
-    if colour is None:
-        return None
-    contrast = np.abs(picture - colour).max(axis=2) / FULL_INK
-    thresholds = hysteresis_thresholds(contrast)
-    if thresholds is None:
-        return None
-    low, high = thresholds
-    background = np.broadcast_to(colour, picture.shape)
-    return Segmentation(picture, background, contrast > high, find_components(contrast > low))
+    contrast = np.abs(picture - colour).max(axis=2) / np.float32(FULL_INK)
+    low, high = hysteresis_thresholds(contrast) or (np.inf, np.inf)
+    nothing = find_components(np.zeros(contrast.shape, bool))
+    return Segmentation(
+        picture=picture,
+        background=np.broadcast_to(colour, picture.shape),
+        certain=contrast > high,
+        components=find_components(contrast > low),
+        marks=nothing,
+        faint=nothing,
+    )
 
 
 def _enlarge(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -185,10 +223,8 @@ def _enlarge(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
 
 
-def _choose(found: Segmentation | None, ink: Ink, each: bool) -> Segmentation | None:
-    """Choose which components are digits; None where none is."""
-    if found is None or not len(found.components):
-        return None
+def _choose(found: Segmentation, ink: Ink, each: bool) -> Segmentation:
+    """Choose which components are digits."""
     components, contrast = found.components, found.picture - found.background
     usable = found.certain & (np.abs(contrast).max(axis=2) >= _MIN_CONTRAST)
     brighter = contrast.mean(axis=2)
@@ -196,5 +232,4 @@ def _choose(found: Segmentation | None, ink: Ink, each: bool) -> Segmentation | 
         usable &= brighter > 0 if ink == "light" else brighter < 0
     seeds = is_ink(components, components.total(usable))
     choose = select_all if each else select_digits
-    digits = choose(components, components.total(np.abs(brighter)), seeds)
-    return replace(found, digits=digits) if digits else None
+    return replace(found, digits=choose(components, components.total(np.abs(brighter)), seeds))

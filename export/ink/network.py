@@ -6,7 +6,6 @@ here the way up adds where theirs concatenates, and the finest level is half the
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
