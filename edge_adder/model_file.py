@@ -14,7 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edge_adder.contract import BATCH, CONTRACT, CONTRACT_KEY, PROVENANCE_KEY, differences
+from edge_adder.contract import (
+    BATCH,
+    CONTRACT,
+    CONTRACT_KEY,
+    PROVENANCE_KEY,
+    Contract,
+    differences,
+)
 from edge_adder.errors import ContractError, InputError, ModelError
 from edge_adder.files import read_file
 
@@ -171,7 +178,10 @@ class Description(NamedTuple):
 
 
 def check_contract(
-    name: str, metadata: Mapping[str, str], tensors: Mapping[str, Mapping[str, list[Any]]]
+    name: str,
+    metadata: Mapping[str, str],
+    tensors: Mapping[str, Mapping[str, list[Any]]],
+    contract: Contract = CONTRACT,
 ) -> Description:
     """Compare a model's metadata and tensors with the contract.
 
@@ -179,6 +189,7 @@ def check_contract(
         name: Stands for the model in messages.
         metadata: The model's `metadata_props`.
         tensors: Dtype and shape by side (``inputs``, ``outputs``) and name.
+        contract: What they must be.
 
     Raises:
         ContractError: They differ.
@@ -191,7 +202,7 @@ def check_contract(
     except (KeyError, IndexError, TypeError):
         fixed = BATCH
     batch = fixed if type(fixed) is int and fixed > 0 else None
-    expected = CONTRACT.to_dict(batch or BATCH)
+    expected = contract.to_dict(batch or BATCH)
     different = list(differences(declared, expected))
     for side, found in tensors.items():
         wanted = {spec["name"]: [spec["dtype"], *spec["shape"]] for spec in expected[side]}

@@ -9,6 +9,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from export.networks.parts import scale_image
+
 
 class _Block(nn.Sequential):
     """Convolution · BatchNorm · ReLU, as large as before or half as large."""
@@ -57,7 +59,7 @@ class InkFinder(nn.Module):
             float32 (batch, 2, height, width); log-odds that a pixel is written on, and
             that what is written there is a mark rather than a digit.
         """
-        half = self.down2(picture.float() / 255)
+        half = self.down2(scale_image(picture))
         quarter = self.down4(half)
         eighth = self.down8(quarter)
         up = self.up8(_enlarge(self.narrow8(self.down16(eighth))) + eighth)

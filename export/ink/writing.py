@@ -100,7 +100,7 @@ def write_digit(sources: Sources, generator: Generator, length: float) -> Mask:
     kind = generator.random()
     if kind < 0.12 and sources.scans:
         return _enlarge(sources.scans[int(generator.integers(len(sources.scans)))], length)
-    if kind < 0.3 and length <= _MAX_ENLARGEMENT * 20:
+    if kind < 0.3 and length <= _MAX_ENLARGEMENT * 20 and len(sources.mnist):
         image = sources.mnist[int(generator.integers(len(sources.mnist)))]
         rows, columns = np.flatnonzero(image.max(1)), np.flatnonzero(image.max(0))
         cut = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
