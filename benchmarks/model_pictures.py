@@ -71,7 +71,7 @@ def draw_pictures(
     runpy.run_path(str(SAMPLES_SCRIPT))["draw"](NUMBER, model, folder / SAMPLES)
     inspection = inspect(EXPLAINED)
     prediction = adder.predict_prepared(*inspection.digits[0], NUMBER)
-    write_atomically(folder / EXPLAIN, explanation(inspection, prediction))
+    write_atomically(folder / EXPLAIN, explanation(inspection, [prediction]))
     non_digits = uncertain.measure(adder, uncertain.COUNT)
     scenes = conditions.measure_all(adder, conditions.COUNT)
     write_atomically(folder / CONDITIONS, conditions.draw_examples(scenes, conditions.COUNT))

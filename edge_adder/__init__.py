@@ -27,7 +27,7 @@ from edge_adder.errors import (
 if TYPE_CHECKING:
     from edge_adder.prediction import Outputs, Prediction
     from edge_adder.predictor import EdgeAdder
-    from edge_adder.preprocessing.prepare import prepare_image
+    from edge_adder.preprocessing.prepare import Unread, prepare_image
 
 __version__ = "0.1.0"
 
@@ -50,6 +50,7 @@ __all__ = [
     "ParityError",
     "Prediction",
     "ProviderError",
+    "Unread",
     "__version__",
     "prepare_image",
 ]
@@ -58,6 +59,7 @@ _LAZY = {
     "EdgeAdder": "edge_adder.predictor",
     "Outputs": "edge_adder.prediction",
     "Prediction": "edge_adder.prediction",
+    "Unread": "edge_adder.preprocessing.prepare",
     "prepare_image": "edge_adder.preprocessing.prepare",
 }
 

@@ -169,4 +169,3 @@ def differences(found: object, expected: object, where: str = "contract") -> Ite
             yield from differences(a, b, f"{where}[{index}]")
     elif found != expected:
         yield f"{where}: expected {expected!r}, got {found!r}"
-

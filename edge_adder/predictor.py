@@ -26,7 +26,14 @@ from edge_adder.model_file import (
 from edge_adder.prediction import Outputs, Prediction, make_prediction
 from edge_adder.preprocessing.decode import ImageSource
 from edge_adder.preprocessing.polarity import Ink
-from edge_adder.preprocessing.prepare import Preparation, prepare, prepare_each
+from edge_adder.preprocessing.prepare import (
+    TOUCHING,
+    Inspection,
+    Preparation,
+    Unread,
+    inspect_each,
+    prepare,
+)
 from edge_adder.providers import Provider
 from edge_adder.session import ONNXRUNTIME_VERSION, Session
 
@@ -228,8 +235,12 @@ class EdgeAdder:
         *,
         ink: Ink = "auto",
         max_pixels: int = DEFAULT_MAX_PIXELS,
-    ) -> list[Prediction]:
+    ) -> list[Prediction | Unread]:
         """Read each digit in a picture, in reading order, and add a number to each.
+
+        Up to 200 digits are read. What stands among them and is not read has an entry of its own,
+        so that no digit is missing unnoticed: a sign, what is too faint or too small, and digits
+        that touch each other and cannot be parted.
 
         Args:
             image: As in `predict`.
@@ -241,9 +252,31 @@ class EdgeAdder:
             InputError: The image or the number cannot be used.
             FileAccessError: The image file cannot be read.
         """
-        number = check_number(number)
-        prepared = prepare_each(image, ink=ink, max_pixels=max_pixels)
-        return [self._answer(digit, preparation, number) for digit, preparation in prepared]
+        return self.predict_inspected(
+            inspect_each(image, ink=ink, max_pixels=max_pixels), check_number(number)
+        )
+
+    def predict_inspected(self, inspection: Inspection, number: int) -> list[Prediction | Unread]:
+        """Answer for each entry of what `edge_adder.preprocessing.prepare.inspect_each` found.
+
+        Args:
+            inspection: What was found in a picture.
+            number: 0 to 9.
+        """
+        found: list[Prediction | Unread] = []
+        for entry in inspection.entries:
+            if isinstance(entry, Unread):
+                found.append(entry)
+                continue
+            answer = self._answer(*entry, number)
+            box = entry[1].box
+            if answer.uncertain and box is not None and inspection.is_wide(box):
+                halves = [self._answer(*half, number) for half in inspection.split(box)]
+                apart = len(halves) > 1 and not any(half.uncertain for half in halves)
+                found += halves if apart else [Unread(box, TOUCHING)]
+            else:
+                found.append(answer)
+        return found
 
     @overload
     def predict_many(

@@ -26,6 +26,7 @@ from edge_adder.limits import DEFAULT_MAX_PIXELS, LARGEST_MAX_PIXELS, MIN_CONFID
 if TYPE_CHECKING:
     from edge_adder.prediction import Prediction
     from edge_adder.predictor import EdgeAdder
+    from edge_adder.preprocessing.prepare import Unread
 
 EXAMPLE = "edge-adder predict examples/seven.png examples/five.jpg 5 --top 3"
 
@@ -161,8 +162,8 @@ class _Options(NamedTuple):
         for option in self.outputs:
             if images != 1:
                 raise InputError(f"{option} takes one image, got {images}")
-        if self.each and self.writes_files:
-            raise InputError("--each takes neither --save-input nor --explain")
+        if self.each and self.save_input is not None:
+            raise InputError("--each does not take --save-input")
         if self.distributions and not self.as_json:
             raise InputError("--distributions needs --json")
 
@@ -227,7 +228,7 @@ def _print_all(adder: EdgeAdder, images: list[str], number: int, options: _Optio
             _print_error(image, answer, options)
             codes.append(answer.exit_code)
         else:
-            sure = _print_predictions(image, answer, options, model)
+            sure = _print_answers(image, answer, options, model)
             codes.append(ExitCode.DONE if sure else ExitCode.ATTENTION)
     if not {ExitCode.DONE, ExitCode.ATTENTION} & set(codes):  # no image could be read
         return codes[0]
@@ -236,8 +237,8 @@ def _print_all(adder: EdgeAdder, images: list[str], number: int, options: _Optio
 
 def _answers(
     adder: EdgeAdder, images: list[str], number: int, options: _Options
-) -> Iterator[Sequence[Prediction] | EdgeAdderError]:
-    """Yield the predictions for each image, one unless each digit is read, or its error."""
+) -> Iterator[Sequence[Prediction | Unread] | EdgeAdderError]:
+    """Yield the answers for each image, one unless each digit is read, or its error."""
     sources = [_standard_input() if image == STANDARD_INPUT else image for image in images]
     if not options.each and not options.writes_files:
         many = adder.predict_many(sources, number, **options.reading, on_error="return")
@@ -246,10 +247,10 @@ def _answers(
         return
     for source in sources:
         try:
-            if options.each:
+            if options.each and not options.writes_files:
                 yield adder.predict_each(source, number, **options.reading)
             else:
-                yield [_predict_and_write(adder, source, number, options)]
+                yield _predict_and_write(adder, source, number, options)
         except EdgeAdderError as error:
             yield error
 
@@ -260,21 +261,32 @@ def _standard_input() -> Any:
     return sys.stdin.buffer
 
 
-def _predict_and_write(adder: EdgeAdder, source: Any, number: int, options: _Options) -> Prediction:
-    """Prepare an image, predict, and write the files that `options` name."""
+def _predict_and_write(
+    adder: EdgeAdder, source: Any, number: int, options: _Options
+) -> Sequence[Prediction | Unread]:
+    """Prepare an image, predict, and write the files that `options` name.
+
+    A picture that is refused is explained too, before the error is raised.
+    """
+    from edge_adder.errors import ImageError
     from edge_adder.explain import explanation
     from edge_adder.files import write_atomically
     from edge_adder.preprocessing.decode import encode_png
     from edge_adder.preprocessing.prepare import inspect
 
-    inspection = inspect(source, **options.reading)
-    image, preparation = inspection.digits[0]
-    prediction = adder.predict_prepared(image, preparation, number)
-    if options.save_input is not None:
-        write_atomically(options.save_input, encode_png(image))
+    inspection = inspect(source, each=options.each, **options.reading)
+    answers: list[Prediction | Unread] = []
+    if inspection.refusal is None and options.each:
+        answers = adder.predict_inspected(inspection, number)
+    elif inspection.refusal is None:
+        answers = [adder.predict_prepared(*inspection.digits[0], number)]
+    if options.save_input is not None and answers:
+        write_atomically(options.save_input, encode_png(inspection.digits[0][0]))
     if options.explain is not None:
-        write_atomically(options.explain, explanation(inspection, prediction))
-    return prediction
+        write_atomically(options.explain, explanation(inspection, answers))
+    if inspection.refusal is not None:
+        raise ImageError(inspection.refusal)
+    return answers
 
 
 def _print_error(image: str, error: EdgeAdderError, options: _Options) -> None:
@@ -291,27 +303,37 @@ def _print_error(image: str, error: EdgeAdderError, options: _Options) -> None:
         print_json({"image": image, "error": message})
 
 
-def _print_predictions(
-    image: str, predictions: Sequence[Prediction], options: _Options, model: dict[str, str]
+def _print_answers(
+    image: str, answers: Sequence[Prediction | Unread], options: _Options, model: dict[str, str]
 ) -> bool:
-    """Print the predictions for an image, and return whether none is uncertain.
+    """Print the answers for an image, and return whether all is read and none is uncertain.
 
     Args:
         image: The image as it was named.
-        predictions: One for each digit.
+        answers: One for each digit, and for what is not read.
         options: How they are printed.
         model: Name and SHA-256 of the model, for JSON.
     """
-    if predictions[0].preparation.is_multi_frame:
+    from edge_adder.preprocessing.prepare import Unread
+
+    predictions = [each for each in answers if not isinstance(each, Unread)]
+    if predictions and predictions[0].preparation.is_multi_frame:
         name = "standard input" if image == STANDARD_INPUT else image
         say(f"{name}: has several frames or pages, the first was used")
-    for index, prediction in enumerate(predictions, start=1):
+    for index, answer in enumerate(answers, start=1):
+        name = f"{image} #{index}" if options.each else image
         if options.as_json:
             place = {"index": index} if options.each else {}
-            print_json({"image": image} | _to_dict(prediction, options) | {"model": model} | place)
+            is_unread = isinstance(answer, Unread)
+            found = answer.to_dict() if is_unread else _to_dict(answer, options) | {"model": model}
+            print_json({"image": image} | found | place)
+        elif isinstance(answer, Unread):
+            print(f"{printable(name)}: not read  ({answer.reason})")
         else:
-            _print_text(f"{image} #{index}" if options.each else image, prediction, options)
-    return all(each.probability >= options.min_probability for each in predictions)
+            _print_text(name, answer, options)
+    return len(predictions) == len(answers) and all(
+        each.probability >= options.min_probability for each in predictions
+    )
 
 
 def _to_dict(prediction: Prediction, options: _Options) -> dict[str, Any]:

@@ -30,9 +30,7 @@ def plain_background(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.median(picture[chosen], axis=0).astype(np.float32)
 
 
-def fill_background(
-    picture: NDArray[np.uint8], paper: NDArray[np.bool_]
-) -> NDArray[np.float32]:
+def fill_background(picture: NDArray[np.uint8], paper: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Continue the background under all else: from its surroundings, the nearer the more.
 
     Averages of blocks, each twice as wide as those before, fill what they do not reach (Gortler et

@@ -78,10 +78,12 @@ def select_digits(
     bodies = seeds & candidates(components, main)
     bodies[main] = True
     others = np.flatnonzero(bodies & (np.arange(len(components)) != main))
-    return _with_fragments(components, [main, *others[: MAX_DIGITS]], seeds & ~bodies)
+    return _with_fragments(components, [main, *others[:MAX_DIGITS]], seeds & ~bodies)
 
 
-def select_all(components: Components, ink: NDArray[np.float64], seeds: Chosen) -> tuple[Chosen, ...]:
+def select_all(
+    components: Components, ink: NDArray[np.float64], seeds: Chosen
+) -> tuple[Chosen, ...]:
     """Select every digit of a picture of many, of whatever size.
 
     Args:

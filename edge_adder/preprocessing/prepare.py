@@ -17,13 +17,12 @@ from edge_adder.limits import DEFAULT_MAX_PIXELS
 from edge_adder.preprocessing.decode import ImageSource, name_of, read_picture
 from edge_adder.preprocessing.digits import (
     MAX_DIGITS,
-    Chosen,
     Extent,
     extent,
     in_reading_order,
 )
 from edge_adder.preprocessing.mnist_format import is_mnist_format
-from edge_adder.preprocessing.morphology import relative_box
+from edge_adder.preprocessing.morphology import bounding_box, relative_box
 from edge_adder.preprocessing.normalize import normalize
 from edge_adder.preprocessing.pixels import SMALL_SIDE
 from edge_adder.preprocessing.polarity import INKS, Ink, Polarity
@@ -81,6 +80,16 @@ class Unread:
         return {"unread": self.reason, "box": list(self.box)}
 
 
+TOUCHING = "digits that touch"
+"""Why something wide is not read."""
+
+_MIN_WIDE = 0.95
+"""Least width of digits that may touch each other, as a share of their height."""
+
+_MIDDLE = 0.25
+"""Where digits are not parted: this share of their width on the left and on the right."""
+
+
 class Inspection(NamedTuple):
     """What was found in a picture.
 
@@ -100,6 +109,27 @@ class Inspection(NamedTuple):
     def digits(self) -> list[Prepared]:
         """The digits alone."""
         return [each for each in self.entries if not isinstance(each, Unread)]
+
+    def is_wide(self, box: Box) -> bool:
+        """Return whether a box is so wide that it may hold digits that touch each other."""
+        height, width = self.pixels.shape[:2]
+        left, top, right, bottom = box
+        return (right - left) * width > _MIN_WIDE * (bottom - top) * height
+
+    def split(self, box: Box) -> list[Prepared]:
+        """Part the digit in a box where the least ink joins its left and its right.
+
+        Returns:
+            Both halves; an empty list where they cannot be parted.
+        """
+        found = self.segmentation
+        if found is None:
+            return []
+        for mask in found.masks:
+            if relative_box(mask) == box:
+                halves = [half for half in _halves(mask) if half.any()]
+                return [_prepare_mask(found, half) for half in halves] if len(halves) > 1 else []
+        return []
 
 
 def prepare_image(
@@ -143,18 +173,22 @@ def prepare(
     return found.digits[0]
 
 
-def prepare_each(
+def inspect_each(
     source: ImageSource, *, ink: Ink = "auto", max_pixels: int = DEFAULT_MAX_PIXELS
-) -> list[Prepared | Unread]:
+) -> Inspection:
     """Convert each digit in a picture, in reading order: line by line, from left to right.
 
-    What stands among the digits and is not read has an entry of its own. A picture with more than
-    200 digits is refused.
+    What stands among the digits and is not read has an entry of its own.
+
+    Raises:
+        ImageError: As `prepare_image`, but several digits, up to 200, are no error.
+        InputError: As `prepare_image`.
+        FileAccessError: The file exists and cannot be read.
     """
     found = inspect(source, ink=ink, max_pixels=max_pixels, each=True)
     if found.refusal is not None:
         raise ImageError(found.refusal)
-    return found.entries
+    return found
 
 
 def inspect(
@@ -189,7 +223,10 @@ def inspect(
         reason = _too_many(len(found.digits), max_digits)
         return Inspection(pixels, found, [], f"{name_of(source)}: {reason}")
     items: list[tuple[Extent, Prepared | Unread]] = [
-        (extent(found.components, digit), _prepare_digit(found, digit, is_multi_frame))
+        (
+            extent(found.components, digit),
+            _prepare_mask(found, found.components.mask(digit), is_multi_frame=is_multi_frame),
+        )
         for digit in found.digits
     ]
     if each:
@@ -197,9 +234,10 @@ def inspect(
     return Inspection(pixels, found, in_reading_order(items))
 
 
-def _prepare_digit(found: Segmentation, digit: Chosen, is_multi_frame: bool) -> Prepared:
-    """Convert one of the digits that were found."""
-    mask = found.components.mask(digit)
+def _prepare_mask(
+    found: Segmentation, mask: NDArray[np.bool_], *, is_multi_frame: bool = False
+) -> Prepared:
+    """Convert the digit that some pixels show."""
     image, width = normalize(found.amount_of_ink(mask))
     preparation = Preparation(
         unchanged=False,
@@ -209,6 +247,18 @@ def _prepare_digit(found: Segmentation, digit: Chosen, is_multi_frame: bool) -> 
         is_multi_frame=is_multi_frame,
     )
     return image, preparation
+
+
+def _halves(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Part a mask at the column with the fewest pixels near its middle."""
+    columns = bounding_box(mask)[1]
+    margin = round(_MIDDLE * (columns.stop - columns.start))
+    first, last = columns.start + margin, max(columns.start + margin + 1, columns.stop - margin)
+    cut = first + int(mask[:, first:last].sum(axis=0).argmin())
+    left, right = mask.copy(), mask.copy()
+    left[:, cut:] = False
+    right[:, : cut + 1] = False
+    return left, right
 
 
 def _relative(box: Extent, found: Segmentation) -> Box:

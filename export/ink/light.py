@@ -25,8 +25,12 @@ def draw_light(generator: Generator, shape: tuple[int, int]) -> Light:
         light *= 1 - depth * along ** generator.uniform(0.5, 2.5)
     if generator.random() < 0.25:  # dark corners
         centre = generator.normal(0.5, 0.12, 2)
-        away = np.hypot(x - centre[0] * shape[1] / max(shape), y - centre[1] * shape[0] / max(shape))
-        light *= 1 - generator.uniform(0.2, 0.85) * np.clip(away / 0.7, 0, 1) ** generator.uniform(1, 3)
+        away = np.hypot(
+            x - centre[0] * shape[1] / max(shape), y - centre[1] * shape[0] / max(shape)
+        )
+        light *= 1 - generator.uniform(0.2, 0.85) * np.clip(away / 0.7, 0, 1) ** generator.uniform(
+            1, 3
+        )
     if generator.random() < 0.2:  # a lamp's patch
         centre, size = generator.random(2), generator.uniform(0.12, 0.5)
         patch = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * size**2))

@@ -16,13 +16,16 @@ class _Block(nn.Sequential):
     """Convolution · BatchNorm · ReLU, as large as before or half as large."""
 
     def __init__(
-        self, channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1, dilation: int = 1
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int = 3,
+        stride: int = 1,
+        dilation: int = 1,
     ) -> None:
         padding = kernel // 2 * dilation
         super().__init__(
-            nn.Conv2d(
-                channels_in, channels_out, kernel, stride, padding, dilation, bias=False
-            ),
+            nn.Conv2d(channels_in, channels_out, kernel, stride, padding, dilation, bias=False),
             nn.BatchNorm2d(channels_out),
             nn.ReLU(),
         )

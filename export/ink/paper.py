@@ -143,9 +143,15 @@ def add_finger(picture: Pixels, generator: Generator) -> None:
     height, width = picture.shape[:2]
     plan = Image.new("L", (width, height))
     along = generator.uniform(0, 1)
-    long, wide = generator.uniform(0.08, 0.3) * max(height, width), generator.uniform(0.05, 0.12) * width
-    x, y = ((along * width, 0 if generator.random() < 0.5 else height)) if generator.random() < 0.5 else (
-        0 if generator.random() < 0.5 else width, along * height)
+    long, wide = (
+        generator.uniform(0.08, 0.3) * max(height, width),
+        generator.uniform(0.05, 0.12) * width,
+    )
+    x, y = (
+        ((along * width, 0 if generator.random() < 0.5 else height))
+        if generator.random() < 0.5
+        else (0 if generator.random() < 0.5 else width, along * height)
+    )
     ImageDraw.Draw(plan).ellipse((x - wide, y - long, x + wide, y + long), fill=255)
     share = np.asarray(plan, np.float32)[:, :, None] / 255
     skin = np.array([200, 150, 120], np.float32) * generator.uniform(0.4, 1.2)
@@ -180,7 +186,9 @@ def _face(brush: ImageDraw.ImageDraw, generator: Generator, shape: tuple[int, in
     x, y = generator.uniform(0.35, 0.65, 2) * (shape[1], shape[0])
     wide = generator.uniform(0.12, 0.4) * min(shape)
     high = wide * generator.uniform(1, 1.5)
-    skin = tuple(int(v) for v in np.clip(np.array([215, 165, 135]) * generator.uniform(0.3, 1.2), 0, 255))
+    skin = tuple(
+        int(v) for v in np.clip(np.array([215, 165, 135]) * generator.uniform(0.3, 1.2), 0, 255)
+    )
     dark = tuple(int(v) for v in generator.uniform(0, 90, 3))
     thick = max(1, round(wide * generator.uniform(0.03, 0.12)))
     fill = skin if generator.random() < 0.6 else None
@@ -188,7 +196,11 @@ def _face(brush: ImageDraw.ImageDraw, generator: Generator, shape: tuple[int, in
     eye = wide * generator.uniform(0.05, 0.2)
     for side in (-0.4, 0.4):
         centre = (x + side * wide, y - 0.25 * high)
-        brush.ellipse((centre[0] - eye, centre[1] - eye, centre[0] + eye, centre[1] + eye), fill=dark)
+        brush.ellipse(
+            (centre[0] - eye, centre[1] - eye, centre[0] + eye, centre[1] + eye), fill=dark
+        )
     brush.line((x, y - 0.1 * high, x - 0.1 * wide, y + 0.2 * high), dark, thick)
     start, end = (10, 170) if generator.random() < 0.7 else (190, 350)
-    brush.arc((x - 0.5 * wide, y + 0.1 * high, x + 0.5 * wide, y + 0.6 * high), start, end, dark, thick)
+    brush.arc(
+        (x - 0.5 * wide, y + 0.1 * high, x + 0.5 * wide, y + 0.6 * high), start, end, dark, thick
+    )

@@ -185,7 +185,9 @@ def _write_one(
     elif 0.26 <= around < 0.38:
         _mark_beside(page, generator, where, pen, mark_ink, box)
     elif 0.38 <= around < 0.42:
-        words = writing.write_words(generator, int(wide * 1.2) + 10, 12, float(generator.uniform(7, 12)))
+        words = writing.write_words(
+            generator, int(wide * 1.2) + 10, 12, float(generator.uniform(7, 12))
+        )
         down = top + high + generator.uniform(3, 12)
         page.put(words, down, left, ink, generator, look=_Look(0.9, 0, 0), answer="mark")
     return max(mask.shape)
@@ -238,7 +240,9 @@ def _mark_beside(
 ) -> None:
     top, left, high, wide = where
     if generator.random() < 0.45:  # underlined
-        mask = writing.draw_mark(writing._line(generator), wide * generator.uniform(1, 2), high * 0.05, pen)
+        mask = writing.draw_mark(
+            writing._line(generator), wide * generator.uniform(1, 2), high * 0.05, pen
+        )
         mark_top = top + high + generator.uniform(0.04, 0.3) * high
         mark_left = left + wide / 2 - mask.shape[1] / 2
     else:

@@ -196,9 +196,7 @@ def _scenes(cache: Path, config: InkConfig, count: int, *, validation: bool) -> 
 _sources: Sources | None = None
 
 
-def _load_in_process(
-    scan_writers: list[str], pen_writers: list[int], validation: bool
-) -> None:
+def _load_in_process(scan_writers: list[str], pen_writers: list[int], validation: bool) -> None:
     global _sources  # noqa: PLW0603  of a process that composes
     _sources = load_sources(scan_writers, pen_writers, validation=validation)
 
@@ -236,9 +234,7 @@ def _train_epoch(
     return losses / steps
 
 
-def _batches(
-    config: InkConfig, blocks: list[Path], generator: torch.Generator
-) -> Iterator[Tensor]:
+def _batches(config: InkConfig, blocks: list[Path], generator: torch.Generator) -> Iterator[Tensor]:
     """Yield the scenes in a new order: of blocks, and in each block."""
     for index in torch.randperm(len(blocks), generator=generator).tolist():
         block = torch.from_numpy(np.load(blocks[index]))

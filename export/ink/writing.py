@@ -162,7 +162,11 @@ def write_sign(generator: Generator, length: float) -> Mask:
         "minus": [h],
         "equals": [[(0.0, 0.35), (1.0, 0.35)], [(0.0, 0.7), (1.0, 0.68)]],
         "times": [[(0.1, 0.1), (0.9, 0.9)], [(0.9, 0.1), (0.1, 0.9)]],
-        "divided": [h, arc((0.5, 0.2), (0.04, 0.04), 0, 360), arc((0.5, 0.8), (0.04, 0.04), 0, 360)],
+        "divided": [
+            h,
+            arc((0.5, 0.2), (0.04, 0.04), 0, 360),
+            arc((0.5, 0.8), (0.04, 0.04), 0, 360),
+        ],
         "colon": [arc((0.5, 0.2), (0.03, 0.03), 0, 360), arc((0.5, 0.8), (0.03, 0.03), 0, 360)],
     }
     names = list(shapes)
@@ -178,9 +182,7 @@ def write_letter(generator: Generator, length: float) -> Mask:
     image = Image.new("L", (160, 160))
     ImageDraw.Draw(image).text((80, 80), sign, FULL_INK, face, anchor="mm")
     box = image.getbbox()
-    turned = image.crop(box).rotate(
-        generator.normal(0, 6), Image.Resampling.BILINEAR, expand=True
-    )
+    turned = image.crop(box).rotate(generator.normal(0, 6), Image.Resampling.BILINEAR, expand=True)
     return _enlarge(np.asarray(turned), length)
 
 
