@@ -27,6 +27,7 @@ from edge_adder.prediction import Outputs, Prediction, make_prediction
 from edge_adder.preprocessing.decode import ImageSource
 from edge_adder.preprocessing.polarity import Ink
 from edge_adder.preprocessing.prepare import (
+    NOT_A_DIGIT,
     TOUCHING,
     Inspection,
     Preparation,
@@ -39,6 +40,9 @@ from edge_adder.session import ONNXRUNTIME_VERSION, Session
 
 BUNDLED_MODEL = Path(__file__).parent / "models" / "default.onnx"
 """The model that `EdgeAdder()` runs."""
+
+_SURE = 0.9
+"""Least probability of an answer for what looks like a mark, or for a part of touching digits."""
 
 _IMAGE, _NUMBER = IMAGE.name, NUMBER.name
 _OUTPUTS = [DIGIT.name, SUM.name]
@@ -268,11 +272,13 @@ class EdgeAdder:
             if isinstance(entry, Unread):
                 found.append(entry)
                 continue
-            answer = self._answer(*entry, number)
-            box = entry[1].box
-            if answer.uncertain and box is not None and inspection.is_wide(box):
+            answer, preparation = self._answer(*entry, number), entry[1]
+            box = preparation.box or (0.0, 0.0, 1.0, 1.0)
+            if preparation.doubtful and answer.probability < _SURE:
+                found.append(Unread(box, NOT_A_DIGIT))
+            elif answer.uncertain and inspection.is_wide(box):
                 halves = [self._answer(*half, number) for half in inspection.split(box)]
-                apart = len(halves) > 1 and not any(half.uncertain for half in halves)
+                apart = len(halves) > 1 and all(half.probability >= _SURE for half in halves)
                 found += halves if apart else [Unread(box, TOUCHING)]
             else:
                 found.append(answer)

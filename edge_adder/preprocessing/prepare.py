@@ -6,6 +6,7 @@ the network's range is in the model.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from edge_adder.preprocessing.morphology import bounding_box, relative_box
 from edge_adder.preprocessing.normalize import normalize
 from edge_adder.preprocessing.pixels import SMALL_SIDE
 from edge_adder.preprocessing.polarity import INKS, Ink, Polarity
-from edge_adder.preprocessing.segment import Segmentation, segment
+from edge_adder.preprocessing.segment import NOT_A_DIGIT, Segmentation, segment
 
 Box = tuple[float, float, float, float]
 
@@ -43,6 +44,7 @@ class Preparation:
             height after EXIF rotation.
         stroke_width: Mean width of the strokes before it was changed, in pixels of 28×28.
         is_multi_frame: Whether the file has further frames or pages; the first was used.
+        doubtful: Whether it looks like a sign or a letter more than like a digit.
     """
 
     unchanged: bool = True
@@ -50,6 +52,7 @@ class Preparation:
     box: Box | None = None
     stroke_width: float | None = None
     is_multi_frame: bool = False
+    doubtful: bool = False
 
 
 UNCHANGED = Preparation()
@@ -230,8 +233,20 @@ def inspect(
         for digit in found.digits
     ]
     if each:
-        items += [(box, Unread(_relative(box, found), reason)) for box, reason in found.unread()]
+        items += list(_others(found))
     return Inspection(pixels, found, in_reading_order(items))
+
+
+def _others(found: Segmentation) -> Iterator[tuple[Extent, Prepared | Unread]]:
+    """Yield what stands among the digits; what looks like a mark may still be a digit."""
+    for mask, reason in found.others():
+        rows, columns = bounding_box(mask)
+        box = columns.start, rows.start, columns.stop, rows.stop
+        if reason == NOT_A_DIGIT and box[3] - box[1] >= (box[2] - box[0]) / 2:
+            image, preparation = _prepare_mask(found, mask)
+            yield box, (image, replace(preparation, doubtful=True))
+        else:
+            yield box, Unread(relative_box(mask), reason)
 
 
 def _prepare_mask(
@@ -259,12 +274,6 @@ def _halves(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool
     left[:, cut:] = False
     right[:, : cut + 1] = False
     return left, right
-
-
-def _relative(box: Extent, found: Segmentation) -> Box:
-    height, width = found.picture.shape[:2]
-    left, top, right, bottom = box
-    return left / width, top / height, right / width, bottom / height
 
 
 def _no_digit(found: Segmentation, pixels: NDArray[np.uint8]) -> str:

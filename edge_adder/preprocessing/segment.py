@@ -10,6 +10,7 @@ Numbers without a source were set on real-world pictures (`python -m benchmarks.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,9 +35,9 @@ from edge_adder.preprocessing.pixels import FIRST_SIDE, SMALL_SIDE, shrink
 from edge_adder.preprocessing.polarity import Ink, Polarity
 from edge_adder.preprocessing.threshold import hysteresis_thresholds
 
-_CERTAIN, _FAINT = 1.5, -2.0
-"""Log-odds above which a pixel is certainly written on, and above which it may be: probabilities of
-0.82 and 0.12."""
+_CERTAIN, _WRITTEN, _FAINT = 1.5, -1.0, -2.0
+"""Log-odds above which a pixel is certainly written on, above which it belongs to what is, and above
+which it may be: probabilities of 0.82, 0.27 and 0.12."""
 
 _DIGIT, _MARK = 0.25, 0.75
 """Share of a component's pixels that are a mark's, up to which all of it is a digit, and from which
@@ -51,6 +52,10 @@ _FINE_LENGTH = 32
 
 _MIN_CONTRAST = 12.0
 """Least contrast of ink with its background in one of the colours, of 255."""
+
+_PLAIN_NOISE, _MIN_PLAIN = 10, 0.98
+"""Greatest difference of a drawing's background from its colour, of 255, and the least share of the
+background that keeps to it."""
 
 _MIN_UNREAD, _MAX_UNREAD = 0.3, 2.5
 """Least and greatest length of what is reported as not read among digits, as a share of their
@@ -93,26 +98,23 @@ class Segmentation:
         contrast = self.picture[mask].mean() - self.background[mask].mean()
         return "light" if contrast > 0 else "dark"
 
-    def unread(self) -> list[tuple[Extent, str]]:
-        """Return what stands among many digits and is none, with the reason."""
+    def others(self) -> Iterator[tuple[NDArray[np.bool_], str]]:
+        """Yield the pixels of what stands among many digits and is none, and why it is not read."""
         boxes = [extent(self.components, digit) for digit in self.digits]
-        if not boxes:
-            return []
-        usual = float(np.median([_length(box) for box in boxes]))
+        usual = float(np.median([_length(box) for box in boxes])) if boxes else 0.0
         used = np.any(self.digits, axis=0)
         parts = [
             (self.marks, np.ones(len(self.marks), bool), NOT_A_DIGIT),
             (self.faint, np.ones(len(self.faint), bool), TOO_FAINT),
             (self.components, ~used, TOO_SMALL),
         ]
-        found: list[tuple[Extent, str]] = []
         for components, chosen, reason in parts:
-            for index in np.flatnonzero(chosen):
-                box = extent(components, np.arange(len(components)) == index)
+            for index in np.flatnonzero(chosen) if boxes else ():
+                alone = np.arange(len(components)) == index
+                box = extent(components, alone)
                 fits = _MIN_UNREAD * usual <= _length(box) <= _MAX_UNREAD * usual
                 if fits and any(shares_line(box, other) for other in boxes):
-                    found.append((box, reason))
-        return found
+                    yield components.mask(alone), reason
 
     def amount_of_ink(self, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Return how much ink a digit has, in its bounding box and two pixels around that.
@@ -153,11 +155,21 @@ def segment(pixels: NDArray[np.uint8], ink: Ink = "auto", *, each: bool = False)
     coloured = pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
     if max(pixels.shape[:2]) <= SMALL_SIDE:
         return _choose(_find_by_colour(coloured), ink, each)
-    found = _choose(_find_by_model(shrink(coloured, FIRST_SIDE)), ink, each)
+    found = _choose(_find_by_model(shrink(coloured, FIRST_SIDE), each), ink, each)
     if max(pixels.shape[:2]) > FIRST_SIDE and _is_fine(found):
-        finer = _choose(_find_by_model(coloured), ink, each)
-        return finer if finer.digits else found
+        finer = _choose(_find_by_model(coloured, each), ink, each)
+        found = finer if finer.digits else found
+    if not found.digits and not len(found.marks):
+        plain = _choose(_find_by_colour(shrink(coloured, FIRST_SIDE)), ink, each)
+        found = plain if plain.digits and _is_plain(plain) else found
     return found
+
+
+def _is_plain(found: Segmentation) -> bool:
+    """Check whether a picture is a drawing in one colour on another, such as a program makes."""
+    ink = np.logical_or.reduce(found.masks)
+    distance = np.abs(found.picture - found.background).max(axis=2)
+    return bool(np.mean(distance[~dilate(ink, 2)] <= _PLAIN_NOISE) >= _MIN_PLAIN)
 
 
 def _is_fine(found: Segmentation) -> bool:
@@ -171,21 +183,20 @@ def _length(box: Extent) -> int:
     return max(right - left, bottom - top)
 
 
-def _find_by_model(picture: NDArray[np.uint8]) -> Segmentation:
+def _find_by_model(picture: NDArray[np.uint8], each: bool) -> Segmentation:
     """Return what the ink model finds, uint8 (height, width, 3); no digits chosen yet."""
     from edge_adder.ink_model import find_ink  # noqa: PLC0415  not for MNIST's format
 
     picture = _enlarge(picture)
     written, is_mark = find_ink(picture)
-    components = find_components(written > 0)
+    components = find_components(written > _WRITTEN)
     marked = components.total(is_mark > 0) / np.maximum(1, components.area)
-    digits = components.mask(marked < _DIGIT)
-    mixed = (marked >= _DIGIT) & (marked <= _MARK)
-    if mixed.any():
-        digits |= components.mask(mixed) & (is_mark <= 0)
-    marks = (written > 0) & ~digits
+    digits = components.mask(marked <= _MARK)
+    if not each:  # a mark around or across the one digit
+        digits &= (is_mark <= 0) | components.mask(marked < _DIGIT)
+    marks = components.mask(marked > _MARK)
     maybe = find_components(written > _FAINT)
-    faint = maybe.mask(maybe.total(written > 0) == 0)
+    faint = maybe.mask(maybe.total(written > _WRITTEN) == 0)
     background = fill_background(picture, ~dilate(maybe.mask(maybe.area > 0), 2))
     return Segmentation(
         picture=picture,
