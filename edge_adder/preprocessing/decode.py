@@ -33,7 +33,7 @@ from edge_adder.preprocessing.picture_limits import (
     name_format,
     webp_size,
 )
-from edge_adder.preprocessing.pixels import WORKING_SIDE, to_pixels
+from edge_adder.preprocessing.pixels import FIRST_SIDE, to_pixels
 
 # Our errors say what Pillow logs about a broken file; without a handler it would go to stderr.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -53,6 +53,9 @@ FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")
 MAX_FILE_BYTES = 256 * 2**20
 """Maximum size of a file that is read, so that an endless stream ends."""
 
+_MIN_DECODED = 2 * FIRST_SIDE
+"""Least size that a JPEG is decoded at, if it has as much: as it is searched first, and once finer."""
+
 _ENCODED = (str, os.PathLike, bytes, bytearray, memoryview)
 """Types of a path and of an encoded file."""
 
@@ -69,7 +72,7 @@ _PIECE_BYTES = 2**16
 def read_picture(
     source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> tuple[NDArray[np.uint8], bool]:
-    """Read a picture, shrunk to `WORKING_SIDE`.
+    """Read a picture, shrunk to `edge_adder.preprocessing.pixels.WORKING_SIDE`.
 
     EXIF rotation is applied; transparent parts get the colour of the paper.
 
@@ -128,7 +131,7 @@ def decode(
     """Open an encoded image and apply its EXIF rotation.
 
     A JPEG of many pixels is decoded at a half, a quarter or an eighth of its size, which takes a
-    fraction of the time and leaves more than `WORKING_SIDE`.
+    fraction of the time and leaves at least `_MIN_DECODED`.
 
     Args:
         data: The whole file, in one of `FORMATS`.
@@ -151,7 +154,7 @@ def decode(
     size = opened.size
     try:
         if opened.format == "JPEG":
-            opened.draft(None, (2 * WORKING_SIDE, 2 * WORKING_SIDE))
+            opened.draft(None, (_MIN_DECODED, _MIN_DECODED))
         elif opened.format == "TIFF":
             _quieten_libtiff()
     except Exception as error:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-WORKING_SIDE = 448
+WORKING_SIDE = 640
 """Maximum height and width of a picture that is searched for small digits, in pixels."""
 
 FIRST_SIDE = 224

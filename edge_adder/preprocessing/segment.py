@@ -88,6 +88,11 @@ class Segmentation:
     digits: tuple[Chosen, ...] = ()
 
     @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Pixels of the main digit, bool (height, width)."""
+        return self.components.mask(self.digits[0])
+
+    @property
     def masks(self) -> list[NDArray[np.bool_]]:
         """Pixels of each digit in reading order, bool (height, width)."""
         boxed = [(extent(self.components, digit), digit) for digit in self.digits]

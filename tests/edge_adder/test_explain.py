@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ BLUE, RED, WHITE = (31, 119, 180), (214, 39, 40), (255, 255, 255)
 def explained(adder: EdgeAdder, source: Path | np.ndarray) -> list[np.ndarray]:
     """The five panels of an explanation, uint8 (224, 224, 3) each."""
     inspection = inspect(source)
-    png = explanation(inspection, adder.predict_prepared(*inspection.digits[0], 5))
+    png = explanation(inspection, [adder.predict_prepared(*inspection.digits[0], 5)])
     whole = np.asarray(Image.open(io.BytesIO(png)))
     return [whole[64:288, left : left + 224] for left in range(24, 5 * 248, 248)]
 
@@ -61,9 +60,5 @@ def test_a_picture_that_is_not_square_keeps_its_aspect(adder: EdgeAdder) -> None
 
 def test_the_steps_in_words() -> None:
     assert describe(UNCHANGED) == "in MNIST's format: unchanged"
-    steps = Preparation(unchanged=False, ink="dark", cropped_to_page=True, stroke_width=1.26)
-    width = "; strokes 1.3 pixels wide at 28x28"
-    assert describe(steps) == f"dark ink, cropped to the page{width}"
-    steps = replace(steps, cropped_to_page=False, channel="blue", background="uneven")
-    assert describe(steps) == f"dark ink, shadows removed, clearest in blue{width}"
-    assert "clearest in red minus blue;" in describe(replace(steps, channel="red-blue"))
+    steps = Preparation(unchanged=False, ink="dark", stroke_width=1.26)
+    assert describe(steps) == "dark ink; strokes 1.3 pixels wide at 28x28"

@@ -20,7 +20,7 @@ def segmented(*places: tuple[int, int]) -> Segmentation:
     for left, top in places:
         line = [(left + 12, top + 6), (left + 48, top + 6), (left + 24, top + 57)]
         ImageDraw.Draw(picture).line(line, fill=20, width=6)
-    return segment(np.asarray(picture))
+    return segment(np.asarray(picture), each=True)
 
 
 def corners(found: Segmentation) -> list[tuple[int, int]]:
@@ -34,6 +34,8 @@ def corners(found: Segmentation) -> list[tuple[int, int]]:
     [
         pytest.param([(10, 30), (120, 20), (20, 140), (110, 130)], id="two lines"),
         pytest.param([(5, 110), (80, 90), (150, 70)], id="a line that rises"),
+        pytest.param([(5, 10), (80, 45), (150, 80), (10, 90), (80, 125)], id="lines that fall"),
+        pytest.param([(5, 40), (55, 70), (105, 70), (155, 40), (60, 150)], id="a line that bends"),
     ],
 )
 def test_digits_are_in_reading_order(places: list[tuple[int, int]]) -> None:
@@ -42,8 +44,11 @@ def test_digits_are_in_reading_order(places: list[tuple[int, int]]) -> None:
         assert place == pytest.approx((left + 10, top + 6), abs=5)
 
 
-def test_the_main_digit_is_the_one_in_the_middle() -> None:
-    mask = segmented((10, 80), (80, 80), (150, 80)).mask
+def test_the_main_digit_is_the_one_in_the_middle(paper: Image.Image) -> None:
+    for left in (10, 80, 150):
+        line = [(left + 12, 86), (left + 48, 86), (left + 24, 137)]
+        ImageDraw.Draw(paper).line(line, fill=20, width=6)
+    mask = segment(np.asarray(paper)).mask
     assert mask[80:140, 80:140].any()
     assert not mask[:, :75].any()
 
