@@ -41,7 +41,11 @@ which it may be: probabilities of 0.82, 0.27 and 0.12."""
 
 _DIGIT, _MARK = 0.25, 0.75
 """Share of a component's pixels that are a mark's, up to which all of it is a digit, and from which
-none of it is. Between them a mark touches a digit, and each pixel counts for itself."""
+none of it is. Between them a mark may touch a digit: where its colour is another, each pixel counts
+for itself."""
+
+_OTHER_INK = 60
+"""Least difference between two inks in one of the colours, of 255."""
 
 _NO_INK, _FULL_INK = 0.15, 0.9
 """Contrast with the background, as a share of the mean contrast of a digit's strokes, up to which
@@ -53,9 +57,9 @@ _FINE_LENGTH = 32
 _MIN_CONTRAST = 12.0
 """Least contrast of ink with its background in one of the colours, of 255."""
 
-_PLAIN_NOISE, _MIN_PLAIN = 10, 0.98
-"""Greatest difference of a drawing's background from its colour, of 255, and the least share of the
-background that keeps to it."""
+_PLAIN_NOISE, _MIN_PLAIN = 4, 0.7
+"""Greatest difference of a drawing's background from its colour, of 255, and the least share of its
+pixels that keep to it. No photograph is as even."""
 
 _MIN_UNREAD, _MAX_UNREAD = 0.3, 2.5
 """Least and greatest length of what is reported as not read among digits, as a share of their
@@ -164,17 +168,9 @@ def segment(pixels: NDArray[np.uint8], ink: Ink = "auto", *, each: bool = False)
     if max(pixels.shape[:2]) > FIRST_SIDE and _is_fine(found):
         finer = _choose(_find_by_model(coloured, each), ink, each)
         found = finer if finer.digits else found
-    if not found.digits and not len(found.marks):
-        plain = _choose(_find_by_colour(shrink(coloured, FIRST_SIDE)), ink, each)
-        found = plain if plain.digits and _is_plain(plain) else found
+    if not found.digits and len(found.marks):  # a 0 may look like a ring
+        found = _choose(replace(found, components=found.marks), ink, each)
     return found
-
-
-def _is_plain(found: Segmentation) -> bool:
-    """Check whether a picture is a drawing in one colour on another, such as a program makes."""
-    ink = np.logical_or.reduce(found.masks)
-    distance = np.abs(found.picture - found.background).max(axis=2)
-    return bool(np.mean(distance[~dilate(ink, 2)] <= _PLAIN_NOISE) >= _MIN_PLAIN)
 
 
 def _is_fine(found: Segmentation) -> bool:
@@ -194,27 +190,47 @@ def _find_by_model(picture: NDArray[np.uint8], each: bool) -> Segmentation:
 
     picture = _enlarge(picture)
     written, is_mark = find_ink(picture)
-    components = find_components(written > _WRITTEN)
-    marked = components.total(is_mark > 0) / np.maximum(1, components.area)
+    drawn = _find_by_colour(picture)
+    if each and _is_plain(drawn):  # rows as regular as a texture, too
+        components, certain, faint = drawn.components, drawn.certain, np.zeros_like(drawn.certain)
+        background = drawn.background
+    else:
+        components, certain = find_components(written > _WRITTEN), written > _CERTAIN
+        maybe = find_components(written > _FAINT)
+        faint = maybe.mask(maybe.total(written > _WRITTEN) == 0)
+        background = fill_background(picture, ~dilate(written > _FAINT, 2))
+    marked = components.total((is_mark > 0) & (written > _WRITTEN)) / np.maximum(1, components.area)
     digits = components.mask(marked <= _MARK)
-    if not each:  # a mark around or across the one digit
-        digits &= (is_mark <= 0) | components.mask(marked < _DIGIT)
-    marks = components.mask(marked > _MARK)
-    maybe = find_components(written > _FAINT)
-    faint = maybe.mask(maybe.total(written > _WRITTEN) == 0)
-    background = fill_background(picture, ~dilate(maybe.mask(maybe.area > 0), 2))
+    for index in np.flatnonzero((marked >= _DIGIT) & (marked <= _MARK)):
+        mixed = components.mask(np.arange(len(components)) == index)
+        if _is_of_two_inks(picture, mixed & (is_mark > 0), mixed & (is_mark <= 0)):
+            digits &= ~mixed | (is_mark <= 0)
     return Segmentation(
         picture=picture,
         background=background,
-        certain=written > _CERTAIN,
+        certain=certain,
         components=find_components(digits),
-        marks=find_components(marks),
+        marks=find_components(components.mask(marked > _MARK)),
         faint=find_components(faint),
     )
 
 
+def _is_of_two_inks(
+    picture: NDArray[np.uint8], mark: NDArray[np.bool_], digit: NDArray[np.bool_]
+) -> bool:
+    """Check whether what touches a digit was written in another colour."""
+    colours = [np.median(picture[part], axis=0) for part in (mark, digit)]
+    return bool(np.abs(colours[0] - colours[1]).max() >= _OTHER_INK)
+
+
+def _is_plain(drawn: Segmentation) -> bool:
+    """Check whether a picture is a drawing on one colour, such as a program makes."""
+    distance = np.abs(drawn.picture - drawn.background).max(axis=2)
+    return bool(np.mean(distance <= _PLAIN_NOISE) >= _MIN_PLAIN)
+
+
 def _find_by_colour(picture: NDArray[np.uint8]) -> Segmentation:
-    """Return what differs from the background of a small picture; no digits chosen yet."""
+    """Return what differs from a plain background; no digits chosen yet."""
     colour = plain_background(picture)
     contrast = np.abs(picture - colour).max(axis=2) / np.float32(FULL_INK)
     low, high = hysteresis_thresholds(contrast) or (np.inf, np.inf)
