@@ -43,6 +43,10 @@ _MIN_FRAGMENT = 0.03
 _MAX_GAP = 0.15
 """Maximum distance between a fragment and its digit, as a share of the digit's length."""
 
+_MIN_GAP = 0.05
+"""Minimum distance between two digits where one is wanted, as a share of the main one's length: the
+strokes of an open 4 may be as near."""
+
 _MIN_SHARED = 0.3
 """Minimum overlap of two neighbours in a line, as a share of the lower one's height."""
 
@@ -140,8 +144,10 @@ def candidates(components: Components, main: int) -> Chosen:
     large = components.height >= _MIN_HEIGHT * components.height[main]
     large &= components.area >= _MIN_AREA * components.area[main]
     alone = np.arange(len(components)) == main
-    apart = ~_near(components, alone, components.height[main])
-    found: Chosen = large & (_beside(components, main) | apart) & ~alone
+    length = _length(components)[main]
+    apart = ~_near(components, alone, _MAX_GAP * length)
+    beside = _beside(components, main) & ~_near(components, alone, _MIN_GAP * length)
+    found: Chosen = large & (beside | apart) & ~alone
     return found
 
 
@@ -157,7 +163,7 @@ def _beside(components: Components, body: int) -> Chosen:
 def _is_part(components: Components, index: int, body: int) -> bool:
     """Check whether a component is a part of a larger digit: near it and not beside it."""
     alone = np.arange(len(components)) == body
-    if not _near(components, alone, _length(components)[body])[index]:
+    if not _near(components, alone, _MAX_GAP * _length(components)[body])[index]:
         return False
     return not _beside(components, body)[index]
 
@@ -185,16 +191,16 @@ def merge_fragments(components: Components, main: int, fragments: Chosen) -> Cho
     length = _length(components)[main]
     large = fragments & (components.area >= _MIN_FRAGMENT * components.area[main])
     for _ in range(2):  # a fragment may be near another fragment
-        digit |= large & _near(components, digit, length)
+        digit |= large & _near(components, digit, _MAX_GAP * length)
     return digit
 
 
-def _near(components: Components, digit: Chosen, length: np.int64) -> Chosen:
-    """Return which components are near the box around a digit."""
+def _near(components: Components, digit: Chosen, gap: float) -> Chosen:
+    """Return which components are nearer to the box around a digit than some pixels."""
     left, top, right, bottom = extent(components, digit)
     down = np.maximum(0, np.maximum(components.top - bottom, top - components.bottom))
     along = np.maximum(0, np.maximum(components.left - right, left - components.right))
-    near: Chosen = np.hypot(down, along) < _MAX_GAP * length
+    near: Chosen = np.hypot(down, along) < gap
     return near
 
 

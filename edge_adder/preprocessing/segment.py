@@ -35,17 +35,18 @@ from edge_adder.preprocessing.pixels import FIRST_SIDE, SMALL_SIDE, shrink
 from edge_adder.preprocessing.polarity import Ink, Polarity
 from edge_adder.preprocessing.threshold import hysteresis_thresholds
 
-_CERTAIN, _WRITTEN, _FAINT = 1.5, -1.0, -2.0
+_CERTAIN, _WRITTEN, _FAINT = 1.5, -0.3, -2.0
 """Log-odds above which a pixel is certainly written on, above which it belongs to what is, and above
-which it may be: probabilities of 0.82, 0.27 and 0.12."""
+which it may be: probabilities of 0.82, 0.43 and 0.12."""
 
 _DIGIT, _MARK = 0.25, 0.75
 """Share of a component's pixels that are a mark's, up to which all of it is a digit, and from which
 none of it is. Between them a mark may touch a digit: where its colour is another, each pixel counts
 for itself."""
 
-_OTHER_INK = 60
-"""Least difference between two inks in one of the colours, of 255."""
+_SAME_INK = 0.95
+"""Least cosine between the contrasts of two strokes with the background, as vectors of red, green
+and blue, if they are of the same ink."""
 
 _NO_INK, _FULL_INK = 0.15, 0.9
 """Contrast with the background, as a share of the mean contrast of a digit's strokes, up to which
@@ -201,9 +202,10 @@ def _find_by_model(picture: NDArray[np.uint8], each: bool) -> Segmentation:
         background = fill_background(picture, ~dilate(written > _FAINT, 2))
     marked = components.total((is_mark > 0) & (written > _WRITTEN)) / np.maximum(1, components.area)
     digits = components.mask(marked <= _MARK)
+    contrast = picture - background
     for index in np.flatnonzero((marked >= _DIGIT) & (marked <= _MARK)):
         mixed = components.mask(np.arange(len(components)) == index)
-        if _is_of_two_inks(picture, mixed & (is_mark > 0), mixed & (is_mark <= 0)):
+        if _is_of_two_inks(contrast, mixed & (is_mark > 0), mixed & (is_mark <= 0)):
             digits &= ~mixed | (is_mark <= 0)
     return Segmentation(
         picture=picture,
@@ -216,11 +218,12 @@ def _find_by_model(picture: NDArray[np.uint8], each: bool) -> Segmentation:
 
 
 def _is_of_two_inks(
-    picture: NDArray[np.uint8], mark: NDArray[np.bool_], digit: NDArray[np.bool_]
+    contrast: NDArray[np.float32], mark: NDArray[np.bool_], digit: NDArray[np.bool_]
 ) -> bool:
-    """Check whether what touches a digit was written in another colour."""
-    colours = [np.median(picture[part], axis=0) for part in (mark, digit)]
-    return bool(np.abs(colours[0] - colours[1]).max() >= _OTHER_INK)
+    """Check whether what touches a digit was written in another colour, not in another strength."""
+    one, other = contrast[mark].sum(axis=0), contrast[digit].sum(axis=0)
+    lengths = np.sqrt(np.square(one).sum() * np.square(other).sum())
+    return bool((one * other).sum() < _SAME_INK * lengths)
 
 
 def _is_plain(drawn: Segmentation) -> bool:
