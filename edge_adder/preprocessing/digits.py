@@ -28,6 +28,14 @@ _MIN_CERTAIN = 0.1
 _MIN_LENGTH = 0.08
 """Minimum length of the main digit, as a share of the picture's longer side."""
 
+_MIN_ENCLOSING, _MIN_ENCLOSED = 0.2, 0.3
+"""Minimum height of what encloses a digit, as a share of the picture's height, and of what stands in
+it, as a share of its own."""
+
+_RIM, _MAX_INSIDE = 6, 0.05
+"""Maximum share of an enclosing component's pixels that are further inside than a sixth of its
+side. A ring's are not: at 45 degrees it is (2 - √2) / 4 = 0.15 of its diameter inside its box."""
+
 _MIN_HEIGHT, _MIN_AREA = 0.5, 0.2
 """Minimum height and area of another digit beside the main one, as shares of the main digit's."""
 
@@ -60,6 +68,30 @@ def is_ink(components: Components, certain: NDArray[np.float64]) -> Chosen:
     """
     seeds: Chosen = certain >= np.maximum(1, _MIN_CERTAIN * components.area)
     return seeds
+
+
+def enclosing(components: Components, seeds: Chosen) -> Chosen:
+    """Return which components are boxes or rings around others, as forms and teachers have them.
+
+    All of a box or a ring is near its sides, and what stands in it is not small, as the dot in a 0
+    is.
+
+    Args:
+        components: All that may be ink.
+        seeds: Those that are ink.
+    """
+    found = np.zeros(len(components), bool)
+    for index in np.flatnonzero(seeds & (components.height > _MIN_ENCLOSING * components.shape[0])):
+        left, top, right, bottom = extent(components, np.arange(len(components)) == index)
+        enclosed = seeds & (components.top > top) & (components.bottom < bottom)
+        enclosed &= (components.left > left) & (components.right < right)
+        if components.height[enclosed].max(initial=0) < _MIN_ENCLOSED * (bottom - top):
+            continue
+        down, along = (bottom - top) // _RIM, (right - left) // _RIM
+        mask = components.mask(np.arange(len(components)) == index)
+        inside = mask[top + down : bottom - down, left + along : right - along]
+        found[index] = np.count_nonzero(inside) < _MAX_INSIDE * components.area[index]
+    return found
 
 
 def select_digits(

@@ -23,6 +23,7 @@ from edge_adder.preprocessing.components import Components, find_components
 from edge_adder.preprocessing.digits import (
     Chosen,
     Extent,
+    enclosing,
     extent,
     in_reading_order,
     is_ink,
@@ -266,5 +267,6 @@ def _choose(found: Segmentation, ink: Ink, each: bool) -> Segmentation:
     if ink != "auto":
         usable &= brighter > 0 if ink == "light" else brighter < 0
     seeds = is_ink(components, components.total(usable))
+    seeds &= ~enclosing(components, seeds)
     choose = select_all if each else select_digits
     return replace(found, digits=choose(components, components.total(np.abs(brighter)), seeds))
