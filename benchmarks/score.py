@@ -1,8 +1,8 @@
 """Many pictures at once: python -m benchmarks.score, then what to measure.
 
-``columns``: `EdgeAdder.predict_columns` over an array, beside raw runs of onnxruntime with each pair
-of batch and threads. All take turns in each round, and a ratio is the median of the rounds' ratios,
-so that a busy machine slows both sides of it.
+``columns``: `EdgeAdder.predict_columns` over an array, beside raw runs of onnxruntime with each
+pair of batch and threads. All take turns in each round, and a ratio is the median of the rounds'
+ratios, so that a busy machine slows both sides of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -64,13 +64,12 @@ def columns(
 
 
 def _run_raw(
-    session: object, images: NDArray[np.uint8], numbers: NDArray[np.int64], batch: int
+    session: Any, images: NDArray[np.uint8], numbers: NDArray[np.int64], batch: int
 ) -> None:
     """Run all images with onnxruntime alone, and drop the answers."""
-    run = session.run  # type: ignore[attr-defined]  onnxruntime has no types
     for start in range(0, len(images), batch):
         part = slice(start, start + batch)
-        run([DIGIT.name, SUM.name], {IMAGE.name: images[part], NUMBER.name: numbers[part]})
+        session.run([DIGIT.name, SUM.name], {IMAGE.name: images[part], NUMBER.name: numbers[part]})
 
 
 def _take_turns(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:

@@ -140,7 +140,8 @@ def loaded_after(code: str) -> set[str]:
 
 RUNNING = {"onnxruntime", "numpy", "PIL"}
 TOOLS = {"torch", "torchvision", "onnx", "onnx_ir", "onnxscript", "safetensors", "matplotlib"}
-TOOLS |= {"export", "benchmarks"}
+TOOLS |= {"export", "benchmarks", "pyarrow", "ray"}
+HELP = tuple(f"{name} --help" for name in ("predict", "doctor", "export", "score"))
 PREDICTION = f"from edge_adder import EdgeAdder\nEdgeAdder().predict({str(SAMPLE)!r}, 2)"
 COMMAND = """
 from edge_adder.cli.main import main
@@ -155,10 +156,7 @@ except SystemExit as ended:
     ("code", "unneeded"),
     [
         ("import edge_adder", RUNNING | TOOLS | {"typer"}),
-        *(
-            (COMMAND.format(line), RUNNING | TOOLS)
-            for line in ("--help", "--version", "predict --help", "doctor --help", "export --help")
-        ),
+        *((COMMAND.format(line), RUNNING | TOOLS) for line in ("--help", "--version", *HELP)),
         (PREDICTION, TOOLS | {"typer"}),
         ("from edge_adder.doctor import run_checks\nassert run_checks().exit_code == 0", TOOLS),
     ],

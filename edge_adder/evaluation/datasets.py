@@ -195,6 +195,24 @@ def read_idx_pair(images: Path, labels: Path) -> tuple[NDArray[np.uint8], NDArra
     return pixels, digits.astype(np.int64)
 
 
+def is_idx_images(path: str | os.PathLike[str]) -> bool:
+    """Check by its name whether a file is an IDX file of images."""
+    return _IDX_NAME.fullmatch(os.path.basename(path)) is not None  # noqa: PTH119  of a str too
+
+
+def read_idx_images(images: Path) -> NDArray[np.uint8]:
+    """Read an IDX file of images alone, plain or gzipped.
+
+    Returns:
+        uint8 (count, height, width), read-only.
+
+    Raises:
+        InputError: It is missing or damaged.
+        FileAccessError: It cannot be read.
+    """
+    return _read_idx(images, _IDX_IMAGES)
+
+
 def _find_idx(folder: Path) -> Path | None:
     """Return the IDX file of images to evaluate on, if there is one."""
     for place in (folder, folder / "raw", folder / "MNIST" / "raw"):
@@ -298,9 +316,7 @@ def _find(table: Path, name: str) -> Path:
 
 def _load_named(folder: Path) -> LabelledPictures:
     labelled, unlabelled = [], 0
-    for path in sorted(_walk(folder)):
-        if path.suffix.lower() not in SUFFIXES:
-            continue
+    for path in sorted(walk_pictures(folder)):
         if path.exists() and not path.is_file():  # a named pipe may never end
             unlabelled += 1
             continue
@@ -315,11 +331,18 @@ def _load_named(folder: Path) -> LabelledPictures:
     return _pictures(folder, labelled, unlabelled)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Yield all files below a folder, following links; hidden ones are skipped.
+def walk_pictures(folder: Path, max_files: int | None = MAX_FILES) -> Iterator[Path]:
+    """Yield all files below a folder that have a picture's suffix, following links.
+
+    Hidden ones are skipped. The order is that of the names: a folder's files, then its folders.
+
+    Args:
+        folder: The folder.
+        max_files: Largest number of files, pictures or not; None for any.
 
     Raises:
-        InputError: There are more than `MAX_FILES`, or they are nested deeper than `MAX_DEPTH`.
+        InputError: There are more files, or they are nested deeper than `MAX_DEPTH`.
+        OSError: A folder cannot be read.
     """
 
     def stop(error: OSError) -> NoReturn:
@@ -333,13 +356,15 @@ def _walk(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
         count += len(names)
-        if count > MAX_FILES:
-            raise InputError(f"{folder} has more than {MAX_FILES:,} files, the maximum")
+        if max_files is not None and count > max_files:
+            raise InputError(f"{folder} has more than {max_files:,} files, the maximum")
         if folders and len(Path(place).parts) - depth >= MAX_DEPTH:
             raise InputError(f"{folder} has folders nested more than {MAX_DEPTH} deep, the maximum")
-        yield from (Path(place) / name for name in names if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122
+                yield Path(place) / name
 
 
 def _pictures(
