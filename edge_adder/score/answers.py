@@ -192,9 +192,10 @@ def _table(columns: dict[str, Any], options: Options) -> Any:
     arrays = []
     for field in wanted:
         values = columns[field.name]
-        mask = values.mask if isinstance(values, np.ma.MaskedArray) else None
-        data = values.data if isinstance(values, np.ma.MaskedArray) else values
-        arrays.append(pa.array(data, mask=mask).cast(field.type))
+        if isinstance(values, np.ma.MaskedArray):
+            arrays.append(pa.array(values.data, mask=values.mask).cast(field.type))
+        else:
+            arrays.append(pa.array(values, field.type))
     return pa.table(arrays, schema=wanted)
 
 
