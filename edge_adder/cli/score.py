@@ -206,20 +206,21 @@ class _Bar(_Display):
 
     def __init__(self) -> None:
         self._began = time.monotonic()
+        self._stack = contextlib.ExitStack()
         self._bar: Any = None
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.render_finish()
+        self._stack.close()
 
     def __call__(self, progress: Progress) -> None:
         if self._bar is None:
-            self._bar = typer.progressbar(
+            bar: Any = typer.progressbar(
                 length=progress.total - progress.before,
                 label="pictures",
                 item_show_func=lambda item: item,
                 file=sys.stderr,
             )
+            self._bar = self._stack.enter_context(bar)
         done = progress.rows - progress.before
         rate = done / max(1e-9, time.monotonic() - self._began)
         self._bar.update(done - self._bar.pos, f"{rate:,.0f}/s, {progress.errors:,} errors")
