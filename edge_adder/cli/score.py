@@ -217,13 +217,13 @@ class _Bar(_Display):
             bar: Any = typer.progressbar(
                 length=progress.total - progress.before,
                 label="pictures",
-                item_show_func=lambda item: item,
                 file=sys.stderr,
             )
             self._bar = self._stack.enter_context(bar)
         done = progress.rows - progress.before
         rate = done / max(1e-9, time.monotonic() - self._began)
-        self._bar.update(done - self._bar.pos, f"{rate:,.0f}/s, {progress.errors:,} errors")
+        self._bar.label = f"pictures, {rate:,.0f}/s, {progress.errors:,} errors"
+        self._bar.update(done - self._bar.pos)
 
 
 class _Lines(_Display):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,8 +170,7 @@ class Inputs:
 
 def is_uri(name: str) -> bool:
     """Check whether a name is one of pyarrow's file systems', such as ``s3://bucket/7.png``."""
-    scheme, separator, _ = name.partition("://")
-    return bool(separator) and scheme.isalnum()
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", name) is not None
 
 
 def _find_pictures(name: str) -> Iterator[str]:

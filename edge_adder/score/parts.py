@@ -18,6 +18,7 @@ from edge_adder import __version__
 from edge_adder.contract import differences
 from edge_adder.errors import FileAccessError, InputError
 from edge_adder.files import make_folder, read_file, write_atomically
+from edge_adder.preprocessing.polarity import INKS
 from edge_adder.score.answers import Options
 from edge_adder.tables import load_pyarrow
 
@@ -186,12 +187,14 @@ def _flatten(table: Any) -> Any:
 
 
 def check_options(options: Options, part_rows: int | None) -> None:
-    """Refuse a format or a size of parts that cannot be written.
+    """Refuse options that cannot be kept, before anything is written.
 
     Raises:
         InputError: One of them cannot.
     """
     if options.format not in FORMATS:
         raise InputError(f"--format must be one of {', '.join(FORMATS)}, got {options.format!r}")
+    if options.ink not in INKS:
+        raise InputError(f"--ink must be one of {', '.join(INKS)}, got {options.ink!r}")
     if part_rows is not None and part_rows < 1:
         raise InputError(f"--part-rows must be at least 1, got {part_rows}")

@@ -145,7 +145,7 @@ def test_where_no_picture_can_be_read_the_code_is_2(edge_adder: Run, tmp_path: P
         ("scans --number 1 --out out --progress x", "--progress must be one of auto, bar, json"),
         ("scans --number 1 --out out --max-megapixels 0", "--max-megapixels must be above 0"),
         ("scans --number 1 --out scans", "scans is not empty: name another folder"),
-        ("scans --number 1 --out out --ink x", "ink must be one of auto, light, dark, got 'x'"),
+        ("scans --number 1 --out out --ink x", "--ink must be one of auto, light, dark, got 'x'"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_written(
