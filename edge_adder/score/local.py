@@ -6,8 +6,10 @@ dies, another takes its place and its batches. A row at which two have died is n
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
+import sys
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -123,7 +125,8 @@ class _Worker:
         self._process = _context.Process(
             target=_work, args=(theirs, self._row, self._adder, self._options), daemon=True
         )
-        self._process.start()
+        with _without_interrupts():
+            self._process.start()
         theirs.close()  # so that the pipe ends with the process
 
     def has_room(self) -> bool:
@@ -178,6 +181,19 @@ class _Worker:
             self._send(each)
 
 
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach, which is the first process's affair."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # and so in what it starts
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _describe_end(code: int) -> str:
     """Say how a process has ended, by its exit code."""
     if code >= 0:
@@ -187,7 +203,7 @@ def _describe_end(code: int) -> str:
 
 def _work(connection: Connection, row: Any, adder: EdgeAdder, options: Options) -> None:
     """Answer batches until the other end of the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the first process's affair
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it cannot be blocked before
 
     def reading(index: int) -> None:
         row.value = index
