@@ -1,27 +1,46 @@
 """Many pictures at once: python -m benchmarks.score, then what to measure.
 
 ``columns``: `EdgeAdder.predict_columns` over an array, beside raw runs of onnxruntime with each
-pair of batch and threads. All take turns in each round, and a ratio is the median of the rounds'
-ratios, so that a busy machine slows both sides of it.
+pair of batch and threads. ``files`` and ``photographs``: rows a second of `edge-adder score`'s
+engine, beside Pillow's decoding alone in as many processes. ``memory``: its peak with ten times the
+rows. ``parts``: what writing the parts costs. ``ray``: the same rows on Ray's engine.
+
+All that is compared takes turns in each round, and a ratio is the median of the rounds' ratios, so
+that a busy machine slows both sides of it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import os
+import re
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from PIL import Image
 
 from edge_adder import EdgeAdder
 from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
 from edge_adder.environment import allowed_cores
+from edge_adder.errors import EdgeAdderError
 from edge_adder.parity import bundled_vectors
+from edge_adder.preprocessing.decode import encode_png
+from edge_adder.preprocessing.pixels import WORKING_SIDE
+from edge_adder.score import local, run
+from edge_adder.score.answers import BATCH_ROWS, Options, cut
+from edge_adder.score.inputs import Inputs, Row
 
 BATCHES = (64, 128, 256, 512, 1024)
 """Batches of the raw runs; the best one lies between them (docs/performance.md)."""
@@ -63,6 +82,170 @@ def columns(
         print(f"{name:28}{rate:10,.0f} per second  {ratio:5.2f} of the best raw run")
 
 
+@app.command()
+def files(
+    count: Annotated[int, typer.Option(min=64, help="Number of PNG files of 28×28.")] = 100_000,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each gets all files.")] = 3,
+) -> None:
+    """Score PNG files of 28×28 on one and two processes, beside Pillow alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        _compare_with_pillow(_write_digits(Path(folder), count), rounds)
+
+
+@app.command()
+def photographs(
+    count: Annotated[int, typer.Option(min=2, help="Number of photographs.")] = 2_000,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each gets all of them.")] = 1,
+) -> None:
+    """Score photographs of 12 megapixels on one and two processes, beside Pillow alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        _compare_with_pillow(_write_photographs(Path(folder), count), rounds)
+
+
+@app.command()
+def memory(
+    counts: Annotated[list[int] | None, typer.Argument(help="Numbers of rows.")] = None,
+) -> None:
+    """Print the peak memory of `edge-adder score` and of its two processes, by number of rows."""
+    for count in counts or [10_000, 100_000]:
+        with tempfile.TemporaryDirectory() as folder:
+            paths = _write_digits(Path(folder) / "scans", count)
+            first, others = _peak_bytes(Path(folder), 2)
+            each = " and ".join(f"{peak / 1e6:,.0f}" for peak in sorted(others))
+            print(f"{len(paths):,} rows: {first / 1e6:,.0f} MB, and its processes {each} MB")
+
+
+@app.command()
+def parts(
+    count: Annotated[int, typer.Option(min=64, help="Number of PNG files of 28×28.")] = 20_000,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each gets all files.")] = 5,
+) -> None:
+    """Compare a run that writes its parts with one that drops the answers."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = _write_digits(Path(folder) / "scans", count)
+        calls: dict[str, Callable[[], object]] = {
+            "answers dropped": partial(_answer, paths, allowed_cores()),
+            "parts written": partial(_score, Path(folder), allowed_cores()),
+        }
+        _print_rates(calls, len(paths), rounds, "answers dropped")
+
+
+def _write_digits(folder: Path, count: int) -> list[str]:
+    """Write PNG files of 28×28, in folders of a thousand, and return their paths."""
+    images = bundled_vectors()[IMAGE.name][:, 0]
+    encoded = [encode_png(image) for image in images]
+    paths = [folder / f"{index // 1000:04}" / f"{index:07}.png" for index in range(count)]
+    for index, path in enumerate(paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded[index % len(encoded)])
+    return list(map(str, paths))
+
+
+def _write_photographs(folder: Path, count: int) -> list[str]:
+    """Write JPEG files of 4000×3000: a digit in dark ink on shaded paper, with a sensor's noise.
+
+    Twenty are drawn, and each is linked to as often as it takes: decoding one takes as long.
+    """
+    random = np.random.default_rng(0)
+    images = bundled_vectors()[IMAGE.name][:, 0]
+    shade = np.linspace(235, 170, 4000)[None, :] + np.linspace(0, 15, 3000)[:, None]
+    drawn = []
+    for index in range(min(20, count)):
+        digit = Image.fromarray(images[index]).resize((1400, 1400), Image.Resampling.BICUBIC)
+        pixels = shade + random.normal(0, 3, shade.shape)
+        pixels[800:2200, 1300:2700] *= 1 - np.asarray(digit) / 255 * 0.8
+        photograph = Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).convert("RGB")
+        drawn.append(folder / f"drawn-{index}.jpg")
+        photograph.save(drawn[-1], quality=90)
+    paths = [folder / f"{index:05}.jpg" for index in range(count)]
+    for index, path in enumerate(paths):
+        os.link(drawn[index % len(drawn)], path)
+    return list(map(str, paths))
+
+
+def _compare_with_pillow(paths: list[str], rounds: int) -> None:
+    calls: dict[str, Callable[[], object]] = {}
+    for processes in (1, 2):
+        calls[f"Pillow, {processes} process(es)"] = partial(_decode_all, paths, processes)
+        calls[f"score, {processes} process(es)"] = partial(_answer, paths, processes)
+    seconds = _print_rates(calls, len(paths), rounds, "Pillow, 1 process(es)")
+    for processes in (1, 2):
+        names = f"Pillow, {processes} process(es)", f"score, {processes} process(es)"
+        ratio = _ratio(*(seconds[name] for name in names))
+        print(f"{processes} process(es): {ratio:.2f} of Pillow's rate")
+    speedup = _ratio(seconds["score, 1 process(es)"], seconds["score, 2 process(es)"])
+    print(f"two processes have {speedup:.2f} times the rate of one")
+
+
+def _print_rates(
+    calls: dict[str, Callable[[], object]], count: int, rounds: int, reference: str
+) -> dict[str, list[float]]:
+    seconds = _take_turns(calls, rounds, warmup=0)
+    print(f"{count:,} files, median of {rounds} round(s)")
+    for name, times in seconds.items():
+        rate = count / statistics.median(times)
+        print(f"{name:24}{rate:10,.1f} a second  {_ratio(seconds[reference], times):5.2f}")
+    return seconds
+
+
+def _answer(paths: list[str], processes: int) -> None:
+    """Answer files with the engine of `edge-adder score`, from the start of its processes on."""
+    options = Options()
+    rows = (Row(path, path, 7) for path in paths)
+    tables = local.run(EdgeAdder(), cut(rows, options), options, processes)
+    answers = sum(table.num_rows for table in tables if table is not None)
+    if answers != len(paths):
+        raise EdgeAdderError(f"{answers} answers for {len(paths)} files")
+
+
+def _score(folder: Path, processes: int) -> None:
+    """Score the folder's scans into a new table."""
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        engine = partial(local.run, processes=processes)
+        inputs = Inputs((str(folder / "scans"),), number=7)
+        run.score(EdgeAdder(), inputs, Path(out) / "out", Options(), engine=engine)
+
+
+def _decode_all(paths: list[str], processes: int) -> None:
+    """Decode files with Pillow alone, from the start of the processes on."""
+    context = multiprocessing.get_context("spawn")
+    parts = [paths[start : start + BATCH_ROWS] for start in range(0, len(paths), BATCH_ROWS)]
+    with context.Pool(processes) as pool:
+        for _ in pool.imap_unordered(decode_part, parts):
+            pass
+
+
+def decode_part(paths: list[str]) -> None:
+    """Decode files as the library does: large JPEGs at a fraction of their size."""
+    for path in paths:
+        with Image.open(path) as image:
+            image.draft(None, (2 * WORKING_SIDE, 2 * WORKING_SIDE))
+            image.load()
+
+
+def _peak_bytes(folder: Path, processes: int) -> tuple[int, list[int]]:
+    """Return the peak memory of a run over the folder's scans, and of each of its processes.
+
+    They are read from Linux's /proc while the run lasts.
+    """
+    options = ("--number", "7", "--out", str(folder / "out"), "--processes", str(processes))
+    command = [sys.executable, "-m", "edge_adder", "score", str(folder / "scans"), *options]
+    peaks: dict[int, int] = {}
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            with contextlib.suppress(OSError):
+                for number in (process.pid, *map(int, children.read_text().split())):
+                    status = Path(f"/proc/{number}/status").read_text()
+                    found = re.search(r"VmHWM:\s*(\d+) kB", status)
+                    if (found and "spawn_main" in Path(f"/proc/{number}/cmdline").read_text()) or (
+                        found and number == process.pid
+                    ):
+                        peaks[number] = int(found[1]) * 1024
+            time.sleep(0.05)
+    return peaks.pop(process.pid), list(peaks.values())
+
+
 def _run_raw(
     session: Any, images: NDArray[np.uint8], numbers: NDArray[np.int64], batch: int
 ) -> None:
@@ -73,14 +256,14 @@ def _run_raw(
 
 
 def _take_turns(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds that each call took in each round, after a round to warm up."""
+    """Return the seconds that each call took in each round, after rounds to warm up."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds + 1):
+    for _ in range(warmup + rounds):
         for name, call in calls.items():
             began = time.perf_counter()
             call()
             seconds[name].append(time.perf_counter() - began)
-    return {name: times[1:] for name, times in seconds.items()}
+    return {name: times[warmup:] for name, times in seconds.items()}
 
 
 def _ratio(reference: list[float], times: list[float]) -> float:

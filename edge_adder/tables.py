@@ -1,21 +1,23 @@
-"""Tables in CSV or Parquet, read row by row: memory does not grow with them.
+"""Tables in CSV, JSON Lines or Parquet, read row by row: memory does not grow with them.
 
 pyarrow reads Parquet, and is imported for nothing else.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib
 import itertools
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from edge_adder.errors import FileAccessError, InputError, one_line
 
-SUFFIXES = (".csv", ".parquet")
+SUFFIXES = (".csv", ".jsonl", ".parquet")
 """Suffixes of a table's name, in lower case."""
 
 READ_AHEAD = 64
@@ -27,8 +29,13 @@ def is_table(path: str | os.PathLike[str]) -> bool:
     return os.fspath(path).lower().endswith(SUFFIXES)
 
 
+def is_text(table: Path) -> bool:
+    """Check by its name whether a table is one of text, which is read without pyarrow."""
+    return not _is_parquet(table)
+
+
 def column_names(table: Path) -> list[str]:
-    """Return the names of a table's columns; none of an empty CSV file.
+    """Return the names of a table's columns; none of an empty file of text.
 
     Raises:
         InputError: There is no such file, or it is no table.
@@ -36,14 +43,17 @@ def column_names(table: Path) -> list[str]:
     """
     if _is_parquet(table):
         return [str(name) for name in _open_parquet(table).schema_arrow.names]
-    return _read_csv_names(table)
+    with _reading(table) as file:
+        if _is_json(table):
+            return list(_parse(next(file, "{}")))
+        return next(csv.reader(file), [])
 
 
 def read_rows(table: Path, columns: Sequence[str], start: int = 0) -> Iterator[tuple[Any, ...]]:
     """Yield the values of some columns, row by row.
 
     Args:
-        table: The file. Values of CSV are text, or None where a row is too short.
+        table: The file. Values of CSV are texts, or None where a row is too short.
         columns: Their names.
         start: Number of rows to leave out at the beginning.
 
@@ -56,7 +66,7 @@ def read_rows(table: Path, columns: Sequence[str], start: int = 0) -> Iterator[t
         raise InputError(
             f"{table} has no column {missing[0]!r}: expected the columns {' and '.join(columns)}"
         )
-    return (_parquet_rows if _is_parquet(table) else _csv_rows)(table, columns, start)
+    return (_parquet_rows if _is_parquet(table) else _text_rows)(table, columns, start)
 
 
 def count_rows(table: Path) -> int:
@@ -97,22 +107,32 @@ def _is_parquet(table: Path) -> bool:
     return table.suffix.lower() == ".parquet"
 
 
-def _read_csv_names(table: Path) -> list[str]:
+def _is_json(table: Path) -> bool:
+    return table.suffix.lower() == ".jsonl"
+
+
+def _parse(line: str) -> dict[str, Any]:
+    """Return the object in a line of JSON."""
+    found = json.loads(line)
+    if not isinstance(found, dict):
+        raise ValueError(f"expected an object on each line, got {line.strip()[:50]!r}")  # noqa: TRY004
+    return found
+
+
+def _text_rows(table: Path, columns: Sequence[str], start: int) -> Iterator[tuple[Any, ...]]:
+    with _reading(table) as file:
+        rows = map(_parse, file) if _is_json(table) else csv.DictReader(file)
+        for row in itertools.islice(rows, start, None):
+            yield tuple(row.get(name) for name in columns)
+
+
+@contextlib.contextmanager
+def _reading(table: Path) -> Iterator[IO[str]]:
+    """Open a table of text, and say in one line what is wrong with it."""
     _check_file(table)
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
-            return next(csv.reader(file), [])
-    except (ValueError, csv.Error) as error:
-        raise _no_table(table, error) from error
-    except OSError as error:
-        raise _unreadable(table, error) from error
-
-
-def _csv_rows(table: Path, columns: Sequence[str], start: int) -> Iterator[tuple[Any, ...]]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            for row in itertools.islice(csv.DictReader(file), start, None):
-                yield tuple(row[name] for name in columns)
+            yield file
     except (ValueError, csv.Error) as error:
         raise _no_table(table, error) from error
     except OSError as error:

@@ -43,8 +43,8 @@ InputsArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="INPUT...",
-        help="Folders, patterns in quotes, tables (.csv, .parquet) with the columns image and "
-        "number, IDX files, or pictures.",
+        help="Folders, patterns in quotes, tables (.csv, .jsonl, .parquet) with the columns image "
+        "and number, IDX files, or pictures.",
         show_default=False,
     ),
 ]
