@@ -166,15 +166,18 @@ def _write_photographs(folder: Path, count: int) -> list[str]:
 def _compare_with_pillow(paths: list[str], rounds: int) -> None:
     calls: dict[str, Callable[[], object]] = {}
     for processes in (1, 2):
-        calls[f"Pillow, {processes} process(es)"] = partial(_decode_all, paths, processes)
-        calls[f"score, {processes} process(es)"] = partial(_answer, paths, processes)
-    seconds = _print_rates(calls, len(paths), rounds, "Pillow, 1 process(es)")
+        calls[f"Pillow, {processes}"] = partial(_decode_all, decode_part, paths, processes)
+        if paths[0].endswith(".jpg"):
+            calls[f"reduced, {processes}"] = partial(_decode_all, decode_reduced, paths, processes)
+        calls[f"score, {processes}"] = partial(_answer, paths, processes)
+    seconds = _print_rates(calls, len(paths), rounds, "Pillow, 1")
     for processes in (1, 2):
-        names = f"Pillow, {processes} process(es)", f"score, {processes} process(es)"
-        ratio = _ratio(*(seconds[name] for name in names))
-        print(f"{processes} process(es): {ratio:.2f} of Pillow's rate")
-    speedup = _ratio(seconds["score, 1 process(es)"], seconds["score, 2 process(es)"])
-    print(f"two processes have {speedup:.2f} times the rate of one")
+        ours = seconds.pop(f"score, {processes}")
+        for name, times in seconds.items():
+            if name.endswith(str(processes)) and not name.startswith("score"):
+                print(f"{processes} process(es): {_ratio(times, ours):.2f} of {name}")
+        if processes == 1:
+            print(f"two processes: {_ratio(ours, seconds['score, 2']):.2f} times one")
 
 
 def _print_rates(
@@ -206,17 +209,24 @@ def _score(folder: Path, processes: int) -> None:
         run.score(EdgeAdder(), inputs, Path(out) / "out", Options(), engine=engine)
 
 
-def _decode_all(paths: list[str], processes: int) -> None:
+def _decode_all(decode: Callable[[list[str]], None], paths: list[str], processes: int) -> None:
     """Decode files with Pillow alone, from the start of the processes on."""
     context = multiprocessing.get_context("spawn")
-    parts = [paths[start : start + BATCH_ROWS] for start in range(0, len(paths), BATCH_ROWS)]
+    batches = [paths[start : start + BATCH_ROWS] for start in range(0, len(paths), BATCH_ROWS)]
     with context.Pool(processes) as pool:
-        for _ in pool.imap_unordered(decode_part, parts):
+        for _ in pool.imap_unordered(decode, batches):
             pass
 
 
 def decode_part(paths: list[str]) -> None:
-    """Decode files as the library does: large JPEGs at a fraction of their size."""
+    """Decode files as a whole."""
+    for path in paths:
+        with Image.open(path) as image:
+            image.load()
+
+
+def decode_reduced(paths: list[str]) -> None:
+    """Decode JPEGs at a fraction of their size, as the library does."""
     for path in paths:
         with Image.open(path) as image:
             image.draft(None, (2 * WORKING_SIDE, 2 * WORKING_SIDE))
@@ -231,16 +241,15 @@ def _peak_bytes(folder: Path, processes: int) -> tuple[int, list[int]]:
     options = ("--number", "7", "--out", str(folder / "out"), "--processes", str(processes))
     command = [sys.executable, "-m", "edge_adder", "score", str(folder / "scans"), *options]
     peaks: dict[int, int] = {}
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:  # noqa: S603  our own
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         while process.poll() is None:
-            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # one has ended meanwhile
                 for number in (process.pid, *map(int, children.read_text().split())):
-                    status = Path(f"/proc/{number}/status").read_text()
-                    found = re.search(r"VmHWM:\s*(\d+) kB", status)
-                    if (found and "spawn_main" in Path(f"/proc/{number}/cmdline").read_text()) or (
-                        found and number == process.pid
-                    ):
+                    folder = Path(f"/proc/{number}")
+                    found = re.search(r"VmHWM:\s*(\d+) kB", (folder / "status").read_text())
+                    is_helper = "resource_tracker" in (folder / "cmdline").read_text()
+                    if found and not is_helper:
                         peaks[number] = int(found[1]) * 1024
             time.sleep(0.05)
     return peaks.pop(process.pid), list(peaks.values())
@@ -255,7 +264,9 @@ def _run_raw(
         session.run([DIGIT.name, SUM.name], {IMAGE.name: images[part], NUMBER.name: numbers[part]})
 
 
-def _take_turns(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def _take_turns(
+    calls: dict[str, Callable[[], object]], rounds: int, warmup: int = 1
+) -> dict[str, list[float]]:
     """Return the seconds that each call took in each round, after rounds to warm up."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(warmup + rounds):
