@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 EXAMPLE = "edge-adder score scans --number 5 --out answers"
 
 STANDARD_INPUT = "-"
+ENGINES = ("local", "ray")
 PROGRESS = ("auto", "bar", "json", "none")
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -93,6 +94,14 @@ ProgressOption = Annotated[
         f"every {SECONDS_BETWEEN_LINES:.0f} seconds.",
     ),
 ]
+EngineOption = Annotated[
+    str,
+    typer.Option(metavar="|".join(ENGINES), help="Processes on this machine, or actors of Ray."),
+]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(metavar="A", help="Address of a Ray cluster (default: one that is started here)."),
+]
 
 
 def score(
@@ -107,6 +116,8 @@ def score(
     part_rows: PartRowsOption = None,
     processes: ProcessesOption = None,
     progress: ProgressOption = "auto",
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
     model: ModelOption = None,
     provider: ProviderOption = "cpu",
     sha256: Sha256Option = None,
@@ -127,6 +138,10 @@ def score(
         raise InputError(f"--number must be 0 to {DIGITS - 1}, got {number}")
     if number is not None and number_column is not None:
         raise InputError("expected --number or --number-column, got both")
+    if engine not in ENGINES:
+        raise InputError(f"--engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+    if ray_address is not None and engine != "ray":
+        raise InputError("--ray-address needs --engine ray")
     check_megapixels(max_megapixels)
     check_folder(out)
 
@@ -148,7 +163,13 @@ def score(
     )
     check_options(options, part_rows)
     adder = EdgeAdder(model, provider=provider, sha256=sha256)  # type: ignore[arg-type]
-    engine: Engine = functools.partial(local.run, processes=processes or allowed_cores())
+    processes = processes or allowed_cores()
+    chosen: Engine = functools.partial(local.run, processes=processes)
+    if engine == "ray":
+        from edge_adder.score import ray_engine
+
+        ray_engine.load_ray()
+        chosen = functools.partial(ray_engine.run, processes=processes, address=ray_address)
     with _list(from_file) as lists, _choose_display(progress) as display:
         named = Inputs(tuple(inputs or ()), lists, number, number_column or NUMBER)
         found = run.score(
@@ -156,7 +177,7 @@ def score(
             named,
             out,
             options,
-            engine=engine,
+            engine=chosen,
             part_rows=part_rows,
             resume=resume,
             progress=display,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -160,6 +161,7 @@ def answer(
     return _table(columns, options)
 
 
+@functools.cache
 def schema(options: Options) -> Any:
     """Return the columns of the answers as a `pyarrow.Schema`."""
     pa = load_pyarrow("edge-adder score")

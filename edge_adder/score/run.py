@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,24 @@ from edge_adder.tables import load_pyarrow
 
 Engine = Callable[[EdgeAdder, Iterable[Batch], Options], Iterator[Any]]
 """Answers batches: yields the table of each in order, and None where the caller gets a turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """The batches that are not on disk yet, read anew by each iteration; can be pickled.
+
+    Attributes:
+        inputs: What is scored.
+        start: Number of rows that are on disk.
+        options: Sizes of parts and batches.
+    """
+
+    inputs: Inputs
+    start: int
+    options: Options
+
+    def __iter__(self) -> Iterator[Batch]:
+        return cut(self.inputs.rows(self.start), self.options)
 
 
 class Progress(NamedTuple):
@@ -97,7 +115,7 @@ def score(
     output = Output(folder, run, resume=resume)
     before = output.rows
     errors = sum(part.errors for part in output.parts)
-    answered = engine(adder, cut(inputs.rows(before), options), options)
+    answered = engine(adder, Batches(inputs, before, options), options)
     rows = before
     part: list[Any] = []
     progress(Progress(rows, survey.rows, errors, before))
