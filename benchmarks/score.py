@@ -38,7 +38,7 @@ from edge_adder.errors import EdgeAdderError
 from edge_adder.parity import bundled_vectors
 from edge_adder.preprocessing.decode import encode_png
 from edge_adder.preprocessing.pixels import WORKING_SIDE
-from edge_adder.score import local, run
+from edge_adder.score import local, ray_engine, run
 from edge_adder.score.answers import BATCH_ROWS, Options, cut
 from edge_adder.score.inputs import Inputs, Row
 
@@ -128,6 +128,28 @@ def parts(
             "parts written": partial(_score, Path(folder), allowed_cores()),
         }
         _print_rates(calls, len(paths), rounds, "answers dropped")
+
+
+@app.command()
+def ray(
+    count: Annotated[int, typer.Option(min=64, help="Number of PNG files of 28×28.")] = 20_000,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each gets all files.")] = 3,
+) -> None:
+    """Compare a local Ray cluster with processes, both from their start on."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = _write_digits(Path(folder), count)
+        names = Path(folder) / "list"
+        names.write_text("".join(f"{path}\n" for path in paths))
+        options = Options()
+        batches = run.Batches(Inputs((), (names,), number=7), 0, options)
+        cores = allowed_cores()
+        calls: dict[str, Callable[[], object]] = {
+            "processes": lambda: deque(local.run(EdgeAdder(), batches, options, cores), maxlen=0),
+            "Ray": lambda: deque(
+                ray_engine.run(EdgeAdder(), batches, options, processes=cores), maxlen=0
+            ),
+        }
+        _print_rates(calls, count, rounds, "processes")
 
 
 def _write_digits(folder: Path, count: int) -> list[str]:

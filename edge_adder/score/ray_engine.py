@@ -6,11 +6,14 @@ reading is one task, whose batches stream to the actors.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import logging
 import os
 import pickle
+import socket
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,6 +26,9 @@ from edge_adder.tables import load_pyarrow
 
 RETRIES = 3
 """How often a batch is given to another actor after its own has died."""
+
+CONNECT_SECONDS = 10.0
+"""How long the cluster's address may take to answer."""
 
 
 def run(
@@ -50,11 +56,12 @@ def run(
         FileAccessError: The cluster cannot be reached, or gives up on a batch.
     """
     ray = load_ray()
-    _connect(ray, processes, address)
-    try:
-        yield from _tables(ray, _dataset(ray, adder, batches, options, processes))
-    finally:
-        ray.shutdown()
+    with contextlib.redirect_stdout(sys.stderr):  # where Ray tells of actors that die
+        _connect(ray, processes, address)
+        try:
+            yield from _tables(ray, _dataset(ray, adder, batches, options, processes))
+        finally:
+            ray.shutdown()
 
 
 def load_ray() -> Any:
@@ -80,11 +87,19 @@ def _connect(ray: Any, processes: int, address: str | None) -> None:
         if address is None:
             ray.init("local", num_cpus=processes, include_dashboard=False, **quiet)
         else:
+            _check_address(address)
             ray.init(address, **quiet)
     except (OSError, RuntimeError, ValueError) as error:
         where = address or "a local cluster"
         raise FileAccessError(f"Ray at {where} cannot be reached: {one_line(error)}") from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def _check_address(address: str) -> None:
+    """Refuse a host and port that nothing listens at, which Ray would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
 
 
 def _dataset(
