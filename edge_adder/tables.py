@@ -85,6 +85,24 @@ def has_bytes(table: Path, column: str) -> bool:
     return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
 
+def read_footer(table: Path) -> bytes:
+    """Return the end of a Parquet file: where its columns lie, how long they are, and their ranges.
+
+    Raises:
+        InputError: There is no such file, or it is no table.
+        FileAccessError: It cannot be read.
+    """
+    _open_parquet(table)
+    try:
+        with table.open("rb") as file:
+            file.seek(-8, os.SEEK_END)  # the footer's length, and a magic word (Parquet's format)
+            length = int.from_bytes(file.read(4), "little")
+            file.seek(-8 - length, os.SEEK_END)
+            return file.read(length)
+    except OSError as error:
+        raise _unreadable(table, error) from error
+
+
 def load_pyarrow(purpose: str, module: str = "pyarrow") -> Any:
     """Import pyarrow, or a module of it.
 
@@ -141,6 +159,9 @@ def _reading(table: Path) -> Iterator[IO[str]]:
 
 def _parquet_rows(table: Path, columns: Sequence[str], start: int) -> Iterator[tuple[Any, ...]]:
     file = _open_parquet(table)
+    if not columns:  # pyarrow would read no rows either
+        yield from itertools.repeat((), max(0, file.metadata.num_rows - start))
+        return
     groups: list[int] = []
     left = start
     for index in range(file.num_row_groups):

@@ -86,6 +86,14 @@ def test_what_the_development_tools_share_loads_no_onnxruntime() -> None:
     assert "onnxruntime" not in loaded_after(f"import {', '.join(sorted(SHARED))}")
 
 
+def test_no_other_command_imports_score() -> None:
+    users = {
+        p for p in files("edge_adder") for used in imports(p) if used.startswith("edge_adder.score")
+    }
+    names = {path.relative_to(ROOT / "edge_adder").as_posix() for path in users}
+    assert {name for name in names if not name.startswith("score/")} == {"cli/score.py"}
+
+
 def test_only_the_session_imports_onnxruntime() -> None:
     assert {name for name, used in edges("edge_adder") if used == "onnxruntime"} == {"session.py"}
 

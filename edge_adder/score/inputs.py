@@ -46,7 +46,8 @@ class Survey(NamedTuple):
 
     Attributes:
         rows: Number of rows.
-        fingerprint: SHA-256 of all names, numbers and labels in their order, and of IDX files.
+        fingerprint: SHA-256 of all names, numbers and labels in their order, of the content of IDX
+            files, and of the footers of tables with pictures in them.
         has_labels: Whether a table has labels.
     """
 
@@ -86,8 +87,11 @@ class Inputs:
             count += 1
         if not count:
             raise InputError(f"no pictures in {', '.join(self.names) or 'the list'}")
-        for name in filter(is_idx_images, self.names):
-            digest.update(read_idx_images(Path(name)).tobytes())
+        for name in self.names:
+            if is_idx_images(name):
+                digest.update(read_idx_images(Path(name)).tobytes())
+            elif tables.is_table(name) and tables.has_bytes(Path(name), IMAGE):
+                digest.update(tables.read_footer(Path(name)))
         labelled = any(tables.is_table(each) and _has_labels(Path(each)) for each in self.names)
         return Survey(count, digest.hexdigest(), labelled)
 

@@ -121,6 +121,10 @@ def test_the_fingerprint_is_of_the_rows(tmp_path: Path) -> None:
         write_pair(tmp_path, np.full((2, 28, 28), value, np.uint8), np.zeros(2, np.uint8), "x")
         seen.add(Inputs((str(tmp_path / "x-images-idx3-ubyte"),), number=1).survey().fingerprint)
     assert len(seen) == 5
+    for picture in (b"one", b"other"):
+        file = write_parquet(tmp_path / "p.parquet", {"image": [picture]})
+        seen.add(Inputs((str(file),), number=1).survey().fingerprint)
+    assert len(seen) == 7
 
 
 @pytest.mark.parametrize(
