@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
@@ -73,13 +73,14 @@ def columns(
         "predict_columns": lambda: adder.predict_columns(image, number),
         "predict_many": lambda: deque(adder.predict_many(image, number), maxlen=0),
     }
-    seconds = _take_turns(calls | ours, rounds)
+    seconds, cpu_seconds = _take_turns(calls | ours, rounds)
     rates = {name: images / statistics.median(times) for name, times in seconds.items()}
     best = max(calls, key=rates.__getitem__)
     print(f"{images:,} images, median of {rounds} rounds")
     for name, rate in rates.items():
         ratio = _ratio(seconds[best], seconds[name])
-        print(f"{name:28}{rate:10,.0f} per second  {ratio:5.2f} of the best raw run")
+        cpu = _ratio(cpu_seconds[best], cpu_seconds[name])
+        print(f"{name:28}{rate:10,.0f} a second, {ratio:.2f} of the best raw run; by CPU {cpu:.2f}")
 
 
 @app.command()
@@ -192,25 +193,26 @@ def _compare_with_pillow(paths: list[str], rounds: int) -> None:
         if paths[0].endswith(".jpg"):
             calls[f"reduced, {processes}"] = partial(_decode_all, decode_reduced, paths, processes)
         calls[f"score, {processes}"] = partial(_answer, paths, processes)
-    seconds = _print_rates(calls, len(paths), rounds, "Pillow, 1")
-    for processes in (1, 2):
-        ours = seconds.pop(f"score, {processes}")
-        for name, times in seconds.items():
-            if name.endswith(str(processes)) and not name.startswith("score"):
-                print(f"{processes} process(es): {_ratio(times, ours):.2f} of {name}")
-        if processes == 1:
-            print(f"two processes: {_ratio(ours, seconds['score, 2']):.2f} times one")
+    spent = _print_rates(calls, len(paths), rounds, "Pillow, 1")
+    for ours in ("score, 1", "score, 2"):
+        for name in calls:
+            if name[-1] == ours[-1] and name != ours:
+                rate, cpu = (_ratio(each[name], each[ours]) for each in spent)
+                print(f"{ours} process(es): {rate:.2f} of {name}; by CPU {cpu:.2f}")
+    speedup = _ratio(spent.seconds["score, 1"], spent.seconds["score, 2"])
+    print(f"two processes: {speedup:.2f} times one")
 
 
 def _print_rates(
     calls: dict[str, Callable[[], object]], count: int, rounds: int, reference: str
-) -> dict[str, list[float]]:
-    seconds = _take_turns(calls, rounds, warmup=0)
-    print(f"{count:,} files, median of {rounds} round(s)")
-    for name, times in seconds.items():
+) -> Spent:
+    spent = _take_turns(calls, rounds, warmup=0)
+    print(f"{count:,} files, median of {rounds} round(s); ratios to {reference}")
+    for name, times in spent.seconds.items():
         rate = count / statistics.median(times)
-        print(f"{name:24}{rate:10,.1f} a second  {_ratio(seconds[reference], times):5.2f}")
-    return seconds
+        ratio, cpu = (_ratio(each[reference], each[name]) for each in spent)
+        print(f"{name:16}{rate:10,.1f} a second, {ratio:.2f}; by CPU {cpu:.2f}")
+    return spent
 
 
 def _answer(paths: list[str], processes: int) -> None:
@@ -286,17 +288,30 @@ def _run_raw(
         session.run([DIGIT.name, SUM.name], {IMAGE.name: images[part], NUMBER.name: numbers[part]})
 
 
-def _take_turns(
-    calls: dict[str, Callable[[], object]], rounds: int, warmup: int = 1
-) -> dict[str, list[float]]:
-    """Return the seconds that each call took in each round, after rounds to warm up."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(warmup + rounds):
+class Spent(NamedTuple):
+    """What each call took in each round.
+
+    Attributes:
+        seconds: Seconds of the clock.
+        cpu_seconds: Seconds of all cores, those of ended processes included: other work on a busy
+            machine adds little to them.
+    """
+
+    seconds: dict[str, list[float]]
+    cpu_seconds: dict[str, list[float]]
+
+
+def _take_turns(calls: dict[str, Callable[[], object]], rounds: int, warmup: int = 1) -> Spent:
+    """Call everything once in each round, after rounds to warm up."""
+    spent = Spent({name: [] for name in calls}, {name: [] for name in calls})
+    for index in range(warmup + rounds):
         for name, call in calls.items():
-            began = time.perf_counter()
+            began, cpu_began = time.perf_counter(), sum(os.times()[:4])
             call()
-            seconds[name].append(time.perf_counter() - began)
-    return {name: times[warmup:] for name, times in seconds.items()}
+            if index >= warmup:
+                spent.seconds[name].append(time.perf_counter() - began)
+                spent.cpu_seconds[name].append(sum(os.times()[:4]) - cpu_began)
+    return spent
 
 
 def _ratio(reference: list[float], times: list[float]) -> float:

@@ -23,7 +23,7 @@ from edge_adder.tables import load_pyarrow
 PART_ROWS = 2_000
 """Rows of a part: what a machine that goes down loses, seconds to minutes of work."""
 
-BATCH_ROWS = 64
+BATCH_ROWS = 128
 """Rows that a process is given at once, and that the network runs on together."""
 
 BATCH_BYTES = 64 * 2**20
