@@ -306,12 +306,20 @@ def _take_turns(calls: dict[str, Callable[[], object]], rounds: int, warmup: int
     spent = Spent({name: [] for name in calls}, {name: [] for name in calls})
     for index in range(warmup + rounds):
         for name, call in calls.items():
-            began, cpu_began = time.perf_counter(), sum(os.times()[:4])
+            began, cpu_began = time.perf_counter(), _cpu_seconds()
             call()
             if index >= warmup:
                 spent.seconds[name].append(time.perf_counter() - began)
-                spent.cpu_seconds[name].append(sum(os.times()[:4]) - cpu_began)
+                spent.cpu_seconds[name].append(_cpu_seconds() - cpu_began)
     return spent
+
+
+def _cpu_seconds() -> float:
+    """Return what this process and those it has waited for took of all cores so far."""
+    import resource  # noqa: PLC0415  not on Windows
+
+    uses = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(use.ru_utime + use.ru_stime for use in uses)
 
 
 def _ratio(reference: list[float], times: list[float]) -> float:
