@@ -134,7 +134,7 @@ def test_the_engine_takes_only_a_few_batches_ahead(adder: EdgeAdder, vectors: di
 
 
 class TestKilled:
-    """`kill -9` of the whole group at a random moment, then --resume."""
+    """`kill -9` of the whole group at a random moment after a random part, then --resume."""
 
     @pytest.fixture
     def scans(self, scans: Callable[..., Path]) -> Path:
@@ -148,24 +148,25 @@ class TestKilled:
 
     def check(self, scans: Path, tmp_path: Path, times: int) -> str:
         random.seed(times)
-        began = time.monotonic()
         self.finish(scans, tmp_path / "whole")
-        duration = time.monotonic() - began
         wanted = content(tmp_path / "whole")
         assert len(wanted) == 1 + 11
-        halves = set()
+        halves = []
         for index in range(times):
             out = tmp_path / f"cut {index}"
             process = subprocess.Popen(
                 self.command(scans, out), start_new_session=True, stderr=subprocess.DEVNULL
             )
-            time.sleep(random.uniform(0.1, duration))  # noqa: S311
+            least = random.randrange(11)  # noqa: S311
+            while len(list(out.glob("part-*"))) < least and process.poll() is None:
+                time.sleep(0.001)
+            time.sleep(random.uniform(0, 0.1))  # noqa: S311
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            halves.add(len(list(out.glob("part-*"))) if out.exists() else None)
+            halves.append(len(list(out.glob("part-*"))))
             self.finish(scans, out)
             assert content(out) == wanted
-        return f"{times} runs were killed with so many parts: {halves}"
+        return f"{times} runs were killed with so many parts: {sorted(halves)}"
 
     def finish(self, scans: Path, out: Path) -> None:
         done = subprocess.run(self.command(scans, out), capture_output=True, text=True, check=False)
