@@ -56,7 +56,9 @@ def run(
         FileAccessError: The cluster cannot be reached, or gives up on a batch.
     """
     ray = load_ray()
-    with contextlib.redirect_stdout(sys.stderr):  # where Ray tells of actors that die
+    # Ray tells of actors that die on stdout, and warns of what its next versions will change.
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         _connect(ray, processes, address)
         try:
             yield from _tables(ray, _dataset(ray, adder, batches, options, processes))
@@ -175,15 +177,13 @@ class _Actor:
 
 
 def _tables(ray: Any, dataset: Any) -> Iterator[Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Ray's advice to its own developers
-        try:
-            for place, row in enumerate(dataset.iter_rows()):
-                found = pickle.loads(row["answers"])  # noqa: S301  of our own actors
-                if isinstance(found, EdgeAdderError):
-                    raise found
-                if row["place"] != place:
-                    raise EdgeAdderError(f"Ray answered batch {row['place']} in place of {place}")
-                yield found
-        except ray.exceptions.RayError as error:
-            raise FileAccessError(f"Ray gave up: {one_line(error)}") from error
+    try:
+        for place, row in enumerate(dataset.iter_rows()):
+            found = pickle.loads(row["answers"])  # noqa: S301  of our own actors
+            if isinstance(found, EdgeAdderError):
+                raise found
+            if row["place"] != place:
+                raise EdgeAdderError(f"Ray answered batch {row['place']} in place of {place}")
+            yield found
+    except ray.exceptions.RayError as error:
+        raise FileAccessError(f"Ray gave up: {one_line(error)}") from error
