@@ -25,7 +25,7 @@ from edge_adder.errors import (
 )
 
 if TYPE_CHECKING:
-    from edge_adder.prediction import Outputs, Prediction
+    from edge_adder.prediction import Outputs, Prediction, Predictions
     from edge_adder.predictor import EdgeAdder
     from edge_adder.preprocessing.prepare import Unread, prepare_image
 
@@ -49,6 +49,7 @@ __all__ = [
     "Outputs",
     "ParityError",
     "Prediction",
+    "Predictions",
     "ProviderError",
     "Unread",
     "__version__",
@@ -59,6 +60,7 @@ _LAZY = {
     "EdgeAdder": "edge_adder.predictor",
     "Outputs": "edge_adder.prediction",
     "Prediction": "edge_adder.prediction",
+    "Predictions": "edge_adder.prediction",
     "Unread": "edge_adder.preprocessing.prepare",
     "prepare_image": "edge_adder.preprocessing.prepare",
 }

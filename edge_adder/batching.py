@@ -1,8 +1,8 @@
-"""`EdgeAdder.predict_many`: many images, read and run in batches, ahead of the answers.
+"""`EdgeAdder.predict_many` and `predict_columns`: many images, read and run in batches.
 
-Sources → prepared images → batches → outputs → predictions. Large files are prepared on threads,
-and so are large batches run; everything keeps its order. An array of images skips the first step:
-it is cut into slices, whose format is checked at once.
+Sources → prepared images → batches → outputs → predictions, one by one or as columns. Large files
+are prepared on threads, and so are large batches run; everything keeps its order. An array of
+images skips the first step: it is cut into slices, whose format is checked at once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,15 @@ from edge_adder.environment import allowed_cores
 from edge_adder.errors import EdgeAdderError, InputError
 from edge_adder.limits import DEFAULT_MAX_PIXELS
 from edge_adder.parallel import parallel_map
-from edge_adder.prediction import Outputs, Prediction, make_predictions
+from edge_adder.prediction import (
+    NO_COLUMNS,
+    Outputs,
+    Prediction,
+    Predictions,
+    join,
+    make_columns,
+    make_predictions,
+)
 from edge_adder.preprocessing.decode import ImageSource
 from edge_adder.preprocessing.mnist_format import are_mnist_format
 from edge_adder.preprocessing.polarity import INKS, Ink
@@ -50,7 +58,7 @@ _cores = functools.cache(allowed_cores)  # reading the control groups takes a mi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchOptions:
-    """Options of `EdgeAdder.predict_many`, where they are documented.
+    """Options of `EdgeAdder.predict_many` and `predict_columns`, where they are documented.
 
     Raises:
         InputError: A value is out of its range.
@@ -97,6 +105,47 @@ def predict_many(
     options: BatchOptions,
 ) -> Iterator[Prediction | EdgeAdderError]:
     """Yield the answers to many images, as `EdgeAdder.predict_many` documents it."""
+    done = _run_batches(model, images, numbers, options)
+    return _answers(model, done, raise_errors=options.on_error == "raise")
+
+
+def predict_columns(
+    model: Model,
+    images: Iterable[ImageSource],
+    numbers: int | Iterable[int],
+    options: BatchOptions,
+) -> Predictions:
+    """Return the answers to many images, as `EdgeAdder.predict_columns` documents it."""
+    columns = [NO_COLUMNS]
+    preparations: dict[int, Preparation] = {}
+    errors: dict[int, EdgeAdderError] = {}
+    count = 0
+    with contextlib.closing(_run_batches(model, images, numbers, options)) as done:
+        for batch, outputs in done:
+            if batch.errors and options.on_error == "raise":
+                raise batch.errors[min(batch.errors)]
+            if batch.failure is not None:
+                raise batch.failure
+            columns.append(make_columns(np.array(batch.numbers, np.int64), outputs, batch.errors))
+            errors |= {count + index: each for index, each in batch.errors.items()}
+            preparations |= {count + index: each for index, each in batch.preparations.items()}
+            count += len(batch.numbers)
+    return Predictions(
+        **join(columns)._asdict(),
+        preparations=preparations,
+        errors=errors,
+        provider=model.provider,
+        requested_provider=model.requested_provider,
+    )
+
+
+def _run_batches(
+    model: Model,
+    images: Iterable[ImageSource],
+    numbers: int | Iterable[int],
+    options: BatchOptions,
+) -> Generator[tuple[_Batch, Outputs]]:
+    """Return all batches with the model's outputs, in order; nothing is read before the first."""
     if isinstance(images, (str, bytes, bytearray, os.PathLike)) or (
         isinstance(images, np.ndarray) and images.ndim < 3
     ):
@@ -118,13 +167,12 @@ def predict_many(
             is_heavy=lambda pair: _is_large_file(pair[0]),
         )
         batches = _batches_of_items(items, size)
-    done = parallel_map(
+    return parallel_map(
         lambda batch: batch.run(model.run, options.ink),
         batches,
         max(1, workers // model.threads),
         is_heavy=lambda batch: len(batch.numbers) == size >= LARGE_BATCH,  # not the rest
     )
-    return _answers(model, done, raise_errors=options.on_error == "raise")
 
 
 @dataclass(slots=True)

@@ -1,24 +1,27 @@
-"""What the network answers: `Outputs` as arrays, and a `Prediction` for one image."""
+"""What the network answers: `Outputs`, a `Prediction` for one image, `Predictions` for many."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import operator
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_adder.contract import DIGITS
-from edge_adder.errors import ModelError
+from edge_adder.contract import DIGITS, SUMS
+from edge_adder.errors import EdgeAdderError, ModelError
 from edge_adder.limits import MIN_CONFIDENCE
 from edge_adder.preprocessing.prepare import UNCHANGED, Preparation
 
 _ROUNDING = 1e-4
 """How far above 0 a log-probability may be: rounding of float32 leaves about 1e-7."""
+
+NO_ANSWER = -1
+"""Digit and sum of an image in `Predictions` that has an error instead."""
 
 
 class Outputs(NamedTuple):
@@ -194,6 +197,58 @@ class Prediction:
 _values = operator.attrgetter(*Prediction.__slots__)
 
 
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """The answers for many images, as columns: an array for each property of a `Prediction`.
+
+    Attributes:
+        number: int64 (count,); the numbers that were added, 0 to 9. Where an error says that a
+            number is none of these, 0.
+        digit: int64 (count,); the most probable digits, or `NO_ANSWER`.
+        sum: int64 (count,); the most probable sums, or `NO_ANSWER`.
+        digit_probability: float64 (count,); 0 to 1, or NaN without an answer.
+        sum_probability: float64 (count,); 0 to 1, or NaN without an answer.
+        preparations: How images were prepared, by index; the others were in MNIST's format.
+        errors: Why an image has no answer, by index.
+        provider: The execution provider that computed the answers.
+        requested_provider: The one that was requested.
+    """
+
+    number: NDArray[np.int64]
+    digit: NDArray[np.int64]
+    sum: NDArray[np.int64]
+    digit_probability: NDArray[np.float64]
+    sum_probability: NDArray[np.float64]
+    preparations: Mapping[int, Preparation]
+    errors: Mapping[int, EdgeAdderError]
+    provider: str
+    requested_provider: str
+
+    def __len__(self) -> int:
+        return len(self.digit)
+
+    @property
+    def probability(self) -> NDArray[np.float64]:
+        """The smaller of both probabilities, float64 (count,); NaN without an answer."""
+        return np.minimum(self.digit_probability, self.sum_probability)
+
+    @property
+    def uncertain(self) -> NDArray[np.bool_]:
+        """Whether `probability` is below `MIN_CONFIDENCE`, bool (count,); not without an answer."""
+        return self.probability < MIN_CONFIDENCE
+
+
+class Columns(NamedTuple):
+    """The arrays of `Predictions`, which describes them, for a batch."""
+
+    number: NDArray[np.int64]
+    digit: NDArray[np.int64]
+    sum: NDArray[np.int64]
+    digit_probability: NDArray[np.float64]
+    sum_probability: NDArray[np.float64]
+
+
 def make_prediction(
     number: int,
     outputs: Outputs,
@@ -251,17 +306,13 @@ def make_predictions(
     Raises:
         ModelError: As `make_prediction`, for any row; before the first answer.
     """
-    digit, total = (output.argmax(1) for output in outputs)
-    rows = np.arange(len(digit))
-    digit_values, sum_values = outputs.digit[rows, digit], outputs.sum[rows, total]
-    check_answers(digit_values)
-    check_answers(sum_values)
+    (digit, digit_probability), (total, sum_probability) = map(_most_probable, outputs)
     return map(
         Prediction,
         digit.tolist(),
         total.tolist(),
-        _probabilities(digit_values),
-        _probabilities(sum_values),
+        digit_probability.tolist(),
+        sum_probability.tolist(),
         numbers,
         itertools.repeat(provider),
         itertools.repeat(requested_provider),
@@ -270,14 +321,44 @@ def make_predictions(
     )
 
 
+def make_columns(
+    numbers: NDArray[np.int64], outputs: Outputs, without_answer: Collection[int]
+) -> Columns:
+    """Return the columns of a batch.
+
+    Args:
+        numbers: int64 (batch,); the numbers that were added.
+        outputs: What the network answered.
+        without_answer: Indices of the images with an error, for which it answered nothing useful.
+
+    Raises:
+        ModelError: As `make_prediction`, for any row.
+    """
+    (digit, digit_probability), (total, sum_probability) = map(_most_probable, outputs)
+    if without_answer:
+        rows = list(without_answer)
+        digit[rows] = total[rows] = NO_ANSWER
+        digit_probability[rows] = sum_probability[rows] = np.nan
+    return Columns(numbers, digit, total, digit_probability, sum_probability)
+
+
+def join(columns: Sequence[Columns]) -> Columns:
+    """Return the columns of several batches, at least one, as those of all their images."""
+    return Columns(*(np.concatenate(parts) for parts in zip(*columns, strict=True)))
+
+
+def _most_probable(
+    log_probabilities: NDArray[np.float32],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the column of the most probable answer in each row, and its probability."""
+    answers = log_probabilities.argmax(1)
+    values = log_probabilities[np.arange(len(answers)), answers]
+    check_answers(values)
+    return answers, np.exp(np.minimum(values, 0), dtype=np.float64)
+
+
 def _probability(log_probability: float) -> float:
     return min(1.0, math.exp(log_probability))  # a log-softmax may round to just above 0
-
-
-def _probabilities(log_probabilities: NDArray[np.float32]) -> list[float]:
-    """Return `_probability` of each value."""
-    values: list[float] = np.exp(np.minimum(log_probabilities, 0), dtype=np.float64).tolist()
-    return values
 
 
 def check_answers(log_probabilities: NDArray[np.float32]) -> None:
@@ -310,3 +391,11 @@ def _rows(array: NDArray[np.float32]) -> list[bytes]:
 def _top(log_probabilities: NDArray[np.float32], count: int) -> list[tuple[int, float]]:
     best = np.argsort(-log_probabilities, kind="stable")[:count]
     return [(int(index), _probability(log_probabilities[index])) for index in best]
+
+
+NO_COLUMNS = make_columns(
+    np.empty(0, np.int64),
+    Outputs(np.empty((0, DIGITS), np.float32), np.empty((0, SUMS), np.float32)),
+    (),
+)
+"""The columns of no images."""

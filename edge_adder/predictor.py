@@ -11,7 +11,7 @@ from typing import Any, Literal, final, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_adder.batching import BatchOptions, Model, predict_many
+from edge_adder.batching import BatchOptions, Model, predict_columns, predict_many
 from edge_adder.checks import check_arrays, check_number, check_outputs
 from edge_adder.contract import DIGIT, DIGITS, IMAGE, IMAGE_SIDE, NUMBER, SUM, SUMS
 from edge_adder.environment import Threads, thread_count
@@ -23,7 +23,7 @@ from edge_adder.model_file import (
     read_bundled,
     read_model,
 )
-from edge_adder.prediction import Outputs, Prediction, make_prediction
+from edge_adder.prediction import Outputs, Prediction, Predictions, make_prediction
 from edge_adder.preprocessing.decode import ImageSource
 from edge_adder.preprocessing.polarity import Ink
 from edge_adder.preprocessing.prepare import (
@@ -355,10 +355,47 @@ class EdgeAdder:
             workers=workers,
             on_error=on_error,
         )
-        model = Model(
-            self._run_padded, self.batch, self.threads, self.provider, self.requested_provider
+        return predict_many(self._model(), images, numbers, options)
+
+    def predict_columns(
+        self,
+        images: Iterable[ImageSource],
+        numbers: int | Iterable[int],
+        *,
+        ink: Ink = "auto",
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        batch_size: int | None = None,
+        workers: int | None = None,
+        on_error: Literal["raise", "return"] = "raise",
+    ) -> Predictions:
+        """Answer many images at once, with an array for each property of the answers.
+
+        The answers are those of `predict_many`, without a Python object for each, which takes
+        longer than the network does.
+
+        Args:
+            images: As in `predict_many`.
+            numbers: As in `predict_many`.
+            ink: As in `predict`, for all.
+            max_pixels: As in `predict`.
+            batch_size: As in `predict_many`.
+            workers: As in `predict_many`.
+            on_error: ``return`` keeps the error of an image that cannot be used in
+                `Predictions.errors`, instead of raising it.
+
+        Raises:
+            InputError: As in `predict_many`.
+            FileAccessError: An image file cannot be read.
+            ProviderError: This process was forked after the model was loaded on CUDA.
+        """
+        options = BatchOptions(
+            ink=ink,
+            max_pixels=max_pixels,
+            batch_size=batch_size,
+            workers=workers,
+            on_error=on_error,
         )
-        return predict_many(model, images, numbers, options)
+        return predict_columns(self._model(), images, numbers, options)
 
     def run(self, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Outputs:
         """Run the network on arrays that keep the contract: no preparation, no copy.
@@ -379,6 +416,17 @@ class EdgeAdder:
         if check_arrays(images, numbers, self._batch) == 0:
             return Outputs(np.empty((0, DIGITS), np.float32), np.empty((0, SUMS), np.float32))
         return self._run(images, numbers)
+
+    def _model(self) -> Model:
+        """Return what batches need to know."""
+        session = self._session
+        return Model(
+            self._run_padded,
+            self._batch,
+            session.threads,
+            session.provider,
+            session.requested_provider,
+        )
 
     def _answer(
         self, image: NDArray[np.uint8], preparation: Preparation, number: int

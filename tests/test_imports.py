@@ -86,6 +86,14 @@ def test_what_the_development_tools_share_loads_no_onnxruntime() -> None:
     assert "onnxruntime" not in loaded_after(f"import {', '.join(sorted(SHARED))}")
 
 
+def test_no_other_command_imports_score() -> None:
+    users = {
+        p for p in files("edge_adder") for used in imports(p) if used.startswith("edge_adder.score")
+    }
+    names = {path.relative_to(ROOT / "edge_adder").as_posix() for path in users}
+    assert {name for name in names if not name.startswith("score/")} == {"cli/score.py"}
+
+
 def test_only_the_session_imports_onnxruntime() -> None:
     assert {name for name, used in edges("edge_adder") if used == "onnxruntime"} == {"session.py"}
 
@@ -140,7 +148,8 @@ def loaded_after(code: str) -> set[str]:
 
 RUNNING = {"onnxruntime", "numpy", "PIL"}
 TOOLS = {"torch", "torchvision", "onnx", "onnx_ir", "onnxscript", "safetensors", "matplotlib"}
-TOOLS |= {"export", "benchmarks"}
+TOOLS |= {"export", "benchmarks", "pyarrow", "ray"}
+HELP = tuple(f"{name} --help" for name in ("predict", "doctor", "export", "score"))
 PREDICTION = f"from edge_adder import EdgeAdder\nEdgeAdder().predict({str(SAMPLE)!r}, 2)"
 COMMAND = """
 from edge_adder.cli.main import main
@@ -155,10 +164,7 @@ except SystemExit as ended:
     ("code", "unneeded"),
     [
         ("import edge_adder", RUNNING | TOOLS | {"typer"}),
-        *(
-            (COMMAND.format(line), RUNNING | TOOLS)
-            for line in ("--help", "--version", "predict --help", "doctor --help", "export --help")
-        ),
+        *((COMMAND.format(line), RUNNING | TOOLS) for line in ("--help", "--version", *HELP)),
         (PREDICTION, TOOLS | {"typer"}),
         ("from edge_adder.doctor import run_checks\nassert run_checks().exit_code == 0", TOOLS),
     ],

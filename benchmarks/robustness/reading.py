@@ -46,11 +46,13 @@ def read_digit(adder: EdgeAdder, picture: ImageSource) -> Reading:
 
 
 def side_by_side(
-    picture: Image.Image | NDArray[np.uint8] | Path, image: NDArray[np.uint8]
+    picture: Image.Image | NDArray[np.uint8] | Path | bytes, image: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
     """Return a picture beside what the network saw of it: uint8 (`TILE`, 2 × `TILE`, 3)."""
     if isinstance(picture, Path):
-        picture = decode(picture.read_bytes(), picture.name)
+        picture = picture.read_bytes()
+    if isinstance(picture, bytes):
+        picture = decode(picture)
     original = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     if original.mode != "RGB":
         original = original.convert("RGBA")

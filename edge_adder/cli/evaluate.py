@@ -27,9 +27,10 @@ NetworkOption = Annotated[
 DataDirOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="DIR",
-        help="Folder with MNIST's IDX files, or with pictures sorted or named by digit (default: "
-        "EDGE_ADDER_DATA, or the MNIST that a training downloaded).",
+        metavar="DIR|TABLE",
+        help="Folder with MNIST's IDX files, or with pictures sorted or named by digit; or a table "
+        "(.csv, .jsonl, .parquet) with the columns image and label, also one of edge-adder score "
+        "(default: EDGE_ADDER_DATA, or the MNIST that a training downloaded).",
     ),
 ]
 OutOption = Annotated[

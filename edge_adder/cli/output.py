@@ -27,15 +27,16 @@ def print_coloured(line: str, colour: str | None) -> None:
 
 def say(line: str) -> None:
     """Print a line to stderr, if that takes it; answers and exit codes never depend on it."""
-    _write_to_stderr(f"edge-adder: {printable(line)}\n")
+    write_to_stderr(f"edge-adder: {printable(line)}\n")
 
 
 def say_traceback(error: BaseException) -> None:
     """Print an exception's traceback to stderr, as `say` does a line."""
-    _write_to_stderr("".join(traceback.format_exception(error)))
+    write_to_stderr("".join(traceback.format_exception(error)))
 
 
-def _write_to_stderr(text: str) -> None:
+def write_to_stderr(text: str) -> None:
+    """Write to stderr, if that takes it."""
     if sys.stderr is None:
         return
     try:
@@ -47,7 +48,7 @@ def _write_to_stderr(text: str) -> None:
 
 def say_progress(part: str) -> None:
     """Say what is being measured, if stderr is a terminal."""
-    if _is_terminal():
+    if is_terminal():
         say(f"measuring {part}")
 
 
@@ -62,7 +63,7 @@ def progress_bar(length: int, label: str) -> Iterator[Callable[[int], object]]:
     Yields:
         A function to call with the number of steps that were taken.
     """
-    if not _is_terminal():
+    if not is_terminal():
         yield lambda _: None
         return
     with typer.progressbar(length=length, label=label, file=sys.stderr) as bar:
@@ -87,5 +88,6 @@ def check_folder(folder: Path) -> None:
         raise FileAccessError(f"cannot write to folder {folder}: {place} is read-only")
 
 
-def _is_terminal() -> bool:
+def is_terminal() -> bool:
+    """Check whether stderr is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()

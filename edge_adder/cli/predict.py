@@ -150,11 +150,8 @@ class _Options(NamedTuple):
         Args:
             images: Number of images.
         """
-        limit, least = self.max_megapixels, self.min_probability
-        if not 0 < limit <= LARGEST_MEGAPIXELS:  # nor NaN
-            raise InputError(
-                f"--max-megapixels must be above 0 and at most {LARGEST_MEGAPIXELS}, got {limit}"
-            )
+        least = self.min_probability
+        check_megapixels(self.max_megapixels)
         if not 0 <= least <= 1:  # nor NaN
             raise InputError(f"--min-probability must be 0 to 1, got {least}")
         if not 0 <= self.top <= DIGITS:
@@ -192,12 +189,25 @@ class _Options(NamedTuple):
     @property
     def reading(self) -> dict[str, Any]:
         """Keyword arguments of the functions that read a picture."""
-        return {"ink": self.ink, "max_pixels": max(1, round(self.max_megapixels * 10**6))}
+        return {"ink": self.ink, "max_pixels": to_pixels(self.max_megapixels)}
 
     @property
     def writes_files(self) -> bool:
         """Whether something is written beside the answer."""
         return bool(self.outputs)
+
+
+def check_megapixels(limit: float) -> None:
+    """Refuse a size that no picture may have."""
+    if not 0 < limit <= LARGEST_MEGAPIXELS:  # nor NaN
+        raise InputError(
+            f"--max-megapixels must be above 0 and at most {LARGEST_MEGAPIXELS}, got {limit}"
+        )
+
+
+def to_pixels(megapixels: float) -> int:
+    """Return a checked number of megapixels in pixels, at least one."""
+    return max(1, round(megapixels * 10**6))
 
 
 def _split_arguments(arguments: list[str]) -> tuple[list[str], int]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import gzip
 import io
+import itertools
 import math
 import os
 import re
@@ -14,13 +14,14 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_adder import tables
 from edge_adder.contract import DIGITS
-from edge_adder.errors import FileAccessError, InputError, one_line
+from edge_adder.errors import FileAccessError, InputError
 from edge_adder.files import read_file
 
 DATA_VARIABLE = "EDGE_ADDER_DATA"
@@ -36,6 +37,16 @@ MNIST_FILES = (
 
 LABELS_FILE = "labels.csv"
 """Name of a table of pictures with the columns ``file`` and ``label``, and `GROUP_COLUMNS`."""
+
+LABELS_PARQUET = "labels.parquet"
+"""The same as Parquet."""
+
+SCORE_PARTS = "part-*"
+"""Names of the parts of a table that `edge-adder score` has written."""
+
+FILE_COLUMN, IMAGE_COLUMN = "file", "image"
+"""Columns with a file in the table's folder, and as `edge-adder score` has it: with any path, from
+the current folder on, or with the picture itself. A table with both is read by the second."""
 
 GROUP_COLUMNS = ("source", "writer", "kind")
 """Columns of a table by whose values accuracy is reported too; other columns are ignored."""
@@ -71,7 +82,8 @@ class LabelledPictures:
     Attributes:
         source: The folder or file that they were read from.
         names: Name of each image in reports.
-        images: Each as `EdgeAdder.predict` takes it: an array uint8 (height, width), or a path.
+        images: Each as `EdgeAdder.predict` takes it: an array uint8 (height, width), a
+            path, or a file's content.
         labels: int64 (count,); 0 to 9.
         unlabelled: Number of pictures in the folder that have no label.
         groups: By name of a column, one of `GROUP_COLUMNS`: its value for each image.
@@ -79,7 +91,7 @@ class LabelledPictures:
 
     source: Path
     names: Sequence[str]
-    images: Sequence[NDArray[np.uint8] | Path]
+    images: Sequence[NDArray[np.uint8] | Path | bytes]
     labels: NDArray[np.int64]
     unlabelled: int = 0
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -137,13 +149,14 @@ def load(data_dir: Path | None = None) -> LabelledPictures:
 
     1. A pair of IDX files, plain or gzipped, in the folder itself, in ``raw`` or in ``MNIST/raw``:
        the pair named t10k or test, or the only pair.
-    2. ``labels.csv``, whose files are beside it or in ``images``.
-    3. Pictures in folders 0 to 9, and pictures whose name starts with their label, followed by
+    2. ``labels.csv`` or ``labels.parquet``, whose files are beside it or in ``images``.
+    3. The parts of a table that `edge-adder score` has written, with a column of labels.
+    4. Pictures in folders 0 to 9, and pictures whose name starts with their label, followed by
        neither a letter nor a digit.
 
     Args:
-        data_dir: The folder; if None, the one in `EDGE_ADDER_DATA`, else the cache that a training
-            downloaded MNIST to.
+        data_dir: The folder, or a table in CSV, JSON Lines or Parquet; if None, the one in
+            `EDGE_ADDER_DATA`, else the cache that a training downloaded MNIST to.
 
     Raises:
         InputError: There are no labelled images, or they are damaged.
@@ -154,14 +167,19 @@ def load(data_dir: Path | None = None) -> LabelledPictures:
         raise InputError(
             f"no images: name a folder with --data-dir or {DATA_VARIABLE}; expected {EXPECTED}"
         )
+    if tables.is_table(folder) and folder.is_file():
+        return _load_tables(folder, [folder])
     if not folder.is_dir():
         raise InputError(f"no folder {folder}: expected {EXPECTED}")
     try:
         images = _find_idx(folder)
         if images is not None:
             return load_idx(images, _labels_beside(images))
-        if (folder / LABELS_FILE).is_file():
-            return _load_table(folder / LABELS_FILE)
+        for table in (folder / LABELS_FILE, folder / LABELS_PARQUET):
+            if table.is_file():
+                return _load_tables(table, [table])
+        if parts := sorted(filter(tables.is_table, folder.glob(SCORE_PARTS))):
+            return _load_tables(folder, parts)
         return _load_named(folder)
     except OSError as error:
         where = error.filename or folder
@@ -193,6 +211,24 @@ def read_idx_pair(images: Path, labels: Path) -> tuple[NDArray[np.uint8], NDArra
     if digits.max() >= DIGITS:
         raise InputError(f"{labels} has label {digits.max()}, expected 0 to {DIGITS - 1}")
     return pixels, digits.astype(np.int64)
+
+
+def is_idx_images(path: str | os.PathLike[str]) -> bool:
+    """Check by its name whether a file is an IDX file of images."""
+    return _IDX_NAME.fullmatch(os.path.basename(path)) is not None  # noqa: PTH119  of a str too
+
+
+def read_idx_images(images: Path) -> NDArray[np.uint8]:
+    """Read an IDX file of images alone, plain or gzipped.
+
+    Returns:
+        uint8 (count, height, width), read-only.
+
+    Raises:
+        InputError: It is missing or damaged.
+        FileAccessError: It cannot be read.
+    """
+    return _read_idx(images, _IDX_IMAGES)
 
 
 def _find_idx(folder: Path) -> Path | None:
@@ -259,30 +295,38 @@ def _name_content(data: bytes) -> str:
     return "text" if start.isascii() and b"\0" not in start else ""
 
 
-def _load_table(table: Path) -> LabelledPictures:
-    data = read_file(table, limit=MAX_TABLE_BYTES, what="a table")
-    if len(data) > MAX_TABLE_BYTES:
-        raise InputError(f"{table} has more than {MAX_TABLE_BYTES:,} bytes, the maximum")
-    try:
-        lines = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
-        rows = [(row["file"] or "", row["label"]) for row in lines]
-    except KeyError as error:
-        raise InputError(
-            f"{table} has no column {error}: expected the columns file and label"
-        ) from error
-    except (ValueError, csv.Error) as error:
-        raise InputError(
-            f"{table} is not a table with columns file and label: {one_line(error)}"
-        ) from error
-    wrong = [label for name, label in rows if not name or not re.fullmatch("[0-9]", label or "")]
+def _load_tables(source: Path, files: Sequence[Path]) -> LabelledPictures:
+    """Read tables of pictures and labels, as one.
+
+    Args:
+        source: The table, or the folder of its parts.
+        files: The parts, with the same columns.
+    """
+    names = tables.column_names(files[0])
+    column = IMAGE_COLUMN if IMAGE_COLUMN in names else FILE_COLUMN
+    groups = [name for name in GROUP_COLUMNS if name in names]
+    rows: list[tuple[Any, ...]] = []
+    for table in files if names else ():
+        if tables.is_text(table) and table.stat().st_size > MAX_TABLE_BYTES:
+            raise InputError(f"{table} has more than {MAX_TABLE_BYTES:,} bytes, the maximum")
+        rows += itertools.islice(tables.read_rows(table, [column, "label", *groups]), MAX_FILES + 1)
+        if len(rows) > MAX_FILES:
+            raise InputError(f"{source} has more than {MAX_FILES:,} rows, the maximum")
+    wrong = [row[1] for row in rows if not row[0] or not re.fullmatch("[0-9]", str(row[1]))]
     if wrong or not rows:
         what = f"label {wrong[0]!r}" if wrong else "no rows"
-        raise InputError(f"{table} has {what}, expected files and labels 0 to {DIGITS - 1}")
-    found = _pictures(
-        table.parent, [(name, _find(table, name), int(label)) for name, label in rows]
-    )
-    columns = [column for column in GROUP_COLUMNS if column in lines[0]]
-    return replace(found, groups={key: [row[key] or "" for row in lines] for key in columns})
+        raise InputError(f"{source} has {what}, expected files and labels 0 to {DIGITS - 1}")
+    labelled: list[tuple[str, Path | bytes, int]] = []
+    for index, (picture, label, *_) in enumerate(rows):
+        if isinstance(picture, bytes):
+            labelled.append((f"{source.name}[{index}]", picture, int(label)))
+        elif column == IMAGE_COLUMN:
+            labelled.append((picture, Path(picture), int(label)))
+        else:
+            labelled.append((picture, _find(source, picture), int(label)))
+    found = _pictures(source, labelled)
+    values = {name: [row[2 + place] or "" for row in rows] for place, name in enumerate(groups)}
+    return replace(found, groups=values)
 
 
 def _find(table: Path, name: str) -> Path:
@@ -298,9 +342,7 @@ def _find(table: Path, name: str) -> Path:
 
 def _load_named(folder: Path) -> LabelledPictures:
     labelled, unlabelled = [], 0
-    for path in sorted(_walk(folder)):
-        if path.suffix.lower() not in SUFFIXES:
-            continue
+    for path in sorted(walk_pictures(folder, max_files=MAX_FILES)):
         if path.exists() and not path.is_file():  # a named pipe may never end
             unlabelled += 1
             continue
@@ -315,11 +357,18 @@ def _load_named(folder: Path) -> LabelledPictures:
     return _pictures(folder, labelled, unlabelled)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Yield all files below a folder, following links; hidden ones are skipped.
+def walk_pictures(folder: Path, *, max_files: int | None) -> Iterator[Path]:
+    """Yield all files below a folder that have a picture's suffix, following links.
+
+    Hidden ones are skipped. The order is that of the names: a folder's files, then its folders.
+
+    Args:
+        folder: The folder.
+        max_files: Largest number of files, pictures or not; None for any.
 
     Raises:
-        InputError: There are more than `MAX_FILES`, or they are nested deeper than `MAX_DEPTH`.
+        InputError: There are more files, or they are nested deeper than `MAX_DEPTH`.
+        OSError: A folder cannot be read.
     """
 
     def stop(error: OSError) -> NoReturn:
@@ -333,17 +382,19 @@ def _walk(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
         count += len(names)
-        if count > MAX_FILES:
-            raise InputError(f"{folder} has more than {MAX_FILES:,} files, the maximum")
+        if max_files is not None and count > max_files:
+            raise InputError(f"{folder} has more than {max_files:,} files, the maximum")
         if folders and len(Path(place).parts) - depth >= MAX_DEPTH:
             raise InputError(f"{folder} has folders nested more than {MAX_DEPTH} deep, the maximum")
-        yield from (Path(place) / name for name in names if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122
+                yield Path(place) / name
 
 
 def _pictures(
-    source: Path, labelled: Iterable[tuple[str, Path, int]], unlabelled: int = 0
+    source: Path, labelled: Iterable[tuple[str, Path | bytes, int]], unlabelled: int = 0
 ) -> LabelledPictures:
     names, paths, labels = zip(*labelled, strict=True)
     return LabelledPictures(source, names, paths, np.array(labels, np.int64), unlabelled)

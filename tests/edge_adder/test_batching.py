@@ -282,3 +282,63 @@ class TestThreads:
 
 def own_threads() -> list[threading.Thread]:
     return [each for each in threading.enumerate() if each.name.startswith("edge-adder")]
+
+
+class TestColumns:
+    """`predict_columns`: the answers of `predict_many`, as arrays."""
+
+    @each_form
+    @pytest.mark.parametrize("workers", [1, 3])
+    def test_they_are_the_answers_of_predict_many(
+        self, adder: EdgeAdder, vectors: dict, form: Callable, workers: int
+    ) -> None:
+        images, numbers = form(vectors["image"][:, 0]), vectors["number"]
+        found = adder.predict_columns(images, numbers, batch_size=33, workers=workers)
+        wanted = list(adder.predict_many(images, numbers, batch_size=33, workers=workers))
+        assert len(found) == len(wanted) > 33
+        names = "number", "digit", "sum", "digit_probability", "sum_probability"
+        for name in (*names, "probability", "uncertain"):
+            assert getattr(found, name).tolist() == [getattr(each, name) for each in wanted], name
+        assert (found.preparations, found.errors, found.provider) == ({}, {}, "cpu")
+
+    @each_form
+    def test_the_format_is_checked_and_errors_keep_their_places(
+        self, adder: EdgeAdder, seven: np.ndarray, form: Callable
+    ) -> None:
+        blank = np.zeros_like(seven)
+        images = form(np.stack([seven, blank, 255 - seven, seven, seven]))
+        numbers = [1, 1, 2, 10, 3]
+        found = adder.predict_columns(images, numbers, batch_size=2, on_error="return")
+        assert found.digit.tolist() == [7, -1, 7, -1, 7]
+        assert found.sum.tolist() == [8, -1, 9, -1, 10]
+        assert np.isnan(found.probability).tolist() == [False, True, False, True, False]
+        assert found.uncertain.tolist() == [False] * 5
+        assert found.preparations == {2: adder.predict(255 - seven, 2).preparation}
+        assert {place: kinds([error]) for place, error in found.errors.items()} == {
+            1: ["ImageError"],
+            3: ["InputError"],
+        }
+        with pytest.raises(ImageError, match="no ink found"):
+            adder.predict_columns(images, numbers)
+
+    def test_files_are_read_and_an_unsure_answer_is_uncertain(self, adder: EdgeAdder) -> None:
+        noise = np.zeros((28, 28), np.uint8)
+        noise[4:24, 4:24:3] = 255
+        found = adder.predict_columns([SEVEN, noise, EXAMPLES / "five.jpg"], 5)
+        alone = [adder.predict(each, 5).uncertain for each in (SEVEN, noise)]
+        assert found.digit[[0, 2]].tolist() == [7, 5]
+        assert found.uncertain[:2].tolist() == alone == [False, True]
+
+    @each_form
+    def test_too_few_numbers_and_no_images(
+        self, adder: EdgeAdder, seven: np.ndarray, form: Callable
+    ) -> None:
+        with pytest.raises(InputError, match="got more images than numbers"):
+            adder.predict_columns(form(np.stack([seven] * 3)), [1, 2], on_error="return")
+        for numbers in ([], 3):
+            found = adder.predict_columns(form(np.zeros((0, 28, 28), np.uint8)), numbers)
+            assert (len(found), found.digit.dtype) == (0, np.int64)
+
+    def test_a_failing_iterable_is_the_callers(self, adder: EdgeAdder, seven: np.ndarray) -> None:
+        with pytest.raises(KeyError, match="the caller's"):
+            adder.predict_columns(then_fail([seven]), 1)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 import numpy as np
 import pytest
@@ -169,7 +171,7 @@ class TestPictures:
         ("data", "message"),
         [
             (b"name,label\nx.png,3\n", "no column 'file': expected the columns file and label"),
-            (b"file,label\n\xff.png,3\n", "not a table with columns file and label"),
+            (b"file,label\n\xff.png,3\n", "labels.csv is not a table: "),
             (b"file,label\nx.png,seven\n", "has label 'seven', expected files and labels 0"),
             (b"file,label\nx.png\n", "has label None, expected"),
             (b"label,file\n7\n", "has label '7', expected files and labels"),
@@ -230,3 +232,82 @@ class TestWhere:
             monkeypatch.setattr(module, name, refuse, raising=False)
             with pytest.raises(FileAccessError, match=message):
                 load(tmp_path)
+
+
+class TestTables:
+    """Tables with the columns image and label, such as `edge-adder score` reads and writes."""
+
+    ROWS: ClassVar = {"image": ["a.png", "b.png"], "label": [3, 7], "writer": ["x", "y"]}
+
+    def check(self, path: Path) -> None:
+        found = load(path)
+        assert found.labels.tolist() == [3, 7]
+        assert found.images == (Path("a.png"), Path("b.png"))
+        assert (found.names, found.groups) == (("a.png", "b.png"), {"writer": ["x", "y"]})
+
+    def test_csv_and_json_lines_need_no_pyarrow(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "pyarrow", None)
+        (tmp_path / "t.csv").write_text("writer,image,label\nx,a.png,3\ny,b.png,7\n")
+        self.check(tmp_path / "t.csv")
+        lines = ({key: self.ROWS[key][index] for key in self.ROWS} for index in range(2))
+        (tmp_path / "t.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        self.check(tmp_path / "t.jsonl")
+
+    def test_parquet_by_its_name_and_in_a_folder(self, tmp_path: Path) -> None:
+        pa = pytest.importorskip("pyarrow", reason="needs the extra `score`")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        for name in ("t.parquet", "labels.parquet"):
+            parquet.write_table(pa.table(self.ROWS), tmp_path / name)
+        self.check(tmp_path / "t.parquet")
+        self.check(tmp_path)
+
+    def test_parquet_without_pyarrow_says_what_to_install(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+        (tmp_path / "t.parquet").write_bytes(b"PAR1")
+        with pytest.raises(InputError, match=r"needs pyarrow: run `pip install 'edge-adder\[sc"):
+            load(tmp_path / "t.parquet")
+
+    def test_pictures_may_lie_in_parquet(self, tmp_path: Path) -> None:
+        pa = pytest.importorskip("pyarrow", reason="needs the extra `score`")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        table = pa.table({"image": [b"one", b"two"], "label": [1, 2]})
+        parquet.write_table(table, tmp_path / "t.parquet")
+        found = load(tmp_path / "t.parquet")
+        assert found.images == (b"one", b"two")
+        assert found.names == ("t.parquet[0]", "t.parquet[1]")
+
+    @pytest.mark.parametrize(
+        ("name", "text", "message"),
+        [
+            ("t.csv", "image\na.png\n", "t.csv has no column 'label'"),
+            ("t.jsonl", "[1]\n", "t.jsonl is not a table: expected an object on each line"),
+            ("t.jsonl", "{\n", "t.jsonl is not a table: "),
+            ("t.jsonl", '{"image": "a.png", "label": 12}\n', "t.jsonl has label 12, expected"),
+            ("t.jsonl", "", "t.jsonl has no rows"),
+        ],
+    )
+    def test_a_bad_table_is_refused(
+        self, tmp_path: Path, name: str, text: str, message: str
+    ) -> None:
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match=message):
+            load(tmp_path / name)
+
+    @pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+    def test_a_table_of_score_that_has_labels_is_evaluated(
+        self, edge_adder: Callable, tmp_path: Path, form: str
+    ) -> None:
+        pytest.importorskip("pyarrow", reason="needs the extra `score`")
+        examples = Path(__file__).parents[3] / "examples"
+        rows = f"{examples}/seven.png,1,7\n{examples}/five.jpg,2,5\n{examples}/four.png,3,9\n"
+        (tmp_path / "t.csv").write_text(f"image,number,label\n{rows}")
+        options = ("--out", "out", "--format", form, "--part-rows", 2)
+        assert edge_adder("score", "t.csv", *options).returncode == 0
+        for data in ("out", "t.csv"):
+            done = edge_adder("evaluate", "--data-dir", data, "--json")
+            found = json.loads(done.stdout)
+            assert (found["images"], found["digit"]) == (3, pytest.approx(2 / 3))
