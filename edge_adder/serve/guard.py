@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -21,6 +22,9 @@ GUARDED = ("/v1/", "/v2", "/metrics")
 
 BUFFERED_BODIES = 16
 """How many of the largest bodies all requests together may hold in memory."""
+
+LINGER_SECONDS = 2.0
+"""How long the rest of a refused body is dropped before its connection is closed."""
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -59,6 +63,7 @@ class Guard:
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
+                await body.discard()
                 if not body.is_complete:  # the rest of it may never come
                     headers["Connection"] = "close"
             await send(message)
@@ -163,6 +168,16 @@ class _Body:
             self._check_size(self.size)
             self.is_complete = not message.get("more_body", False)
         return message
+
+    async def discard(self) -> None:
+        """Drop what still arrives: most clients read a refusal only once they have sent all."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while not self.is_complete:
+                    message = await self._receive()
+                    if message["type"] != "http.request":  # the client went away
+                        return
+                    self.is_complete = not message.get("more_body", False)
 
     def _check_size(self, size: int) -> None:
         if size > self._limits.max_body_bytes:
