@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
+import python_multipart  # noqa: F401  Starlette misses it only when the first form comes
 from numpy.typing import NDArray
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException

@@ -164,9 +164,9 @@ class _Body:
         if message["type"] == "http.request":
             size = len(message.get("body", b""))
             self.size += size
+            self.is_complete = not message.get("more_body", False)
             self._guard.buffer(size)
             self._check_size(self.size)
-            self.is_complete = not message.get("more_body", False)
         return message
 
     async def discard(self) -> None:

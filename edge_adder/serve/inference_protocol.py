@@ -7,6 +7,7 @@ triton-inference-server/server.
 from __future__ import annotations
 
 import json
+import math
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -101,14 +102,18 @@ def read_request(body: bytes, header_length: str | None) -> InferRequest:
             got = tensor.get("name")
             raise _refused(f"expected the inputs image and number, once each, got {got!r}")
         name = spec.name
+        shape = _read_shape(spec, tensor)
         size = _parameters(tensor).get("binary_data_size")
         if size is None:
-            given[name] = _shaped(spec, tensor, _from_json(spec, tensor.get("data")))
-            continue
-        if not _is_size(size) or size > len(rest) or size % np.dtype(spec.dtype).itemsize:
+            values = _from_json(spec, tensor.get("data"))
+        elif not _is_size(size) or size > len(rest) or size % np.dtype(spec.dtype).itemsize:
             raise _refused(f"{name}: binary_data_size {size!r} does not fit the body")
-        given[name] = _shaped(spec, tensor, np.frombuffer(rest[:size], f"<{_code(spec)}"))
-        rest = rest[size:]
+        else:
+            values = np.frombuffer(rest[:size], np.dtype(spec.dtype).newbyteorder("<"))
+            rest = rest[size:]
+        if values.size != math.prod(shape):
+            raise _refused(f"{name} has {values.size} values, its shape {shape} others")
+        given[name] = values.astype(spec.dtype, copy=False).reshape(shape)
     if rest:
         raise _refused(f"{len(rest)} bytes follow the last tensor")
     if len(given) != len(CONTRACT.inputs):
@@ -201,25 +206,18 @@ def _from_json(spec: TensorSpec, data: object) -> NDArray[Any]:
     return array.astype(spec.dtype)
 
 
-def _shaped(spec: TensorSpec, tensor: dict[str, Any], values: NDArray[Any]) -> NDArray[Any]:
-    """Return a tensor in the shape that it names; of `number` also (batch, 1), as Triton has it."""
+def _read_shape(spec: TensorSpec, tensor: dict[str, Any]) -> list[int]:
+    """Return a tensor's shape if the contract has it; for `number` also (batch, 1), as Triton."""
     datatype, shape = tensor.get("datatype"), tensor.get("shape")
     if datatype != DATATYPES[spec.dtype]:
         raise _refused(f"{spec.name} must be {DATATYPES[spec.dtype]}, got {datatype!r}")
     inner = [[1], []] if spec is NUMBER else [list(spec.shape[1:])]
-    if (
-        not isinstance(shape, list)
-        or not all(map(_is_size, shape))
-        or shape[1:] not in inner
-        or not shape
-    ):
+    if not (isinstance(shape, list) and shape and all(map(_is_size, shape)) and shape[1:] in inner):
         wanted = " or ".join(f"[{', '.join(map(str, ['batch', *each]))}]" for each in inner)
         raise _refused(f"{spec.name} must have shape {wanted}, got {shape!r}")
     if not 1 <= shape[0] <= MAX_BATCH:
         raise _refused(f"a batch must have 1 to {MAX_BATCH} images, got {shape[0]}")
-    if values.size != int(np.prod(shape)):
-        raise _refused(f"{spec.name} has {values.size} values, its shape {shape} others")
-    return values.astype(spec.dtype, copy=False).reshape(shape)
+    return shape
 
 
 def _wanted(request: dict[str, Any]) -> dict[str, bool]:
@@ -236,10 +234,6 @@ def _wanted(request: dict[str, Any]) -> dict[str, bool]:
             raise _refused(f"{name}: {', '.join(sorted(unknown))} is not supported")
         wanted[name] = parameters.get("binary_data", as_binary) is True
     return wanted or dict.fromkeys(names, as_binary)
-
-
-def _code(spec: TensorSpec) -> str:
-    return np.dtype(spec.dtype).str[1:]
 
 
 def _is_size(value: object) -> bool:

@@ -121,13 +121,14 @@ def run(app: ASGIApp, bound: socket.socket, settings: Settings) -> None:
         backlog=BACKLOG,
         timeout_graceful_shutdown=settings.grace_seconds,  # type: ignore[arg-type]  # whole or not
     )
+    server = uvicorn.Server(config)
+
+    def end(number: int, frame: Any) -> None:  # noqa: ARG001  the signature of a handler
+        server.should_exit = True
+
     # Uvicorn raises the signal again when it has ended; without a handler it would kill us.
-    signal.signal(signal.SIGTERM, _ignore)
-    uvicorn.Server(config).run(sockets=[bound])
-
-
-def _ignore(number: int, frame: Any) -> None:
-    """Take a signal that uvicorn has already served."""
+    signal.signal(signal.SIGTERM, end)
+    server.run(sockets=[bound])
 
 
 def _raise_file_limit() -> None:

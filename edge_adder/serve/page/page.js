@@ -132,7 +132,8 @@ function refreshTools() {
   element.preview.hidden = !isPicture;
   element.pad.hidden = isPicture;
   element.hint.hidden = isPicture || !pad.isEmpty;
-  element.undo.disabled = isPicture || !pad.canUndo;
+  element.undo.hidden = isPicture;
+  element.undo.disabled = !pad.canUndo;
   element.clear.disabled = !isPicture && pad.isEmpty;
   element.clear.textContent = isPicture ? "Remove" : "Clear";
 }
@@ -227,14 +228,17 @@ function showAnswer(answer, timing, milliseconds) {
   const predictions = answer.predictions ?? [answer];
   const [first] = predictions;
   const unsure = predictions.some((each) => each.uncertain);
-  const equations = predictions.map((each) => `${each.digit} + ${each.number} = ${each.sum}`);
+  const equations = predictions.map((each) => {
+    const equation = `${each.digit} + ${each.number} = ${each.sum}`;
+    return each.uncertain ? `Unsure: perhaps ${equation}` : equation;
+  });
   const least = Math.min(...predictions.map((each) => Math.min(each.digit_probability, each.sum_probability)));
-  const headline = unsure ? `Unsure: perhaps ${equations.join(", ")}` : equations.join(", ");
-  const reason = unsure
-    ? `Only ${percent(least)} probable: perhaps not a digit, or hard to read.`
-    : `${percent(least)} probable`;
   const single = predictions.length === 1;
-  setState(unsure ? "unsure" : "sure", single ? String(first.sum) : "", headline, reason);
+  const share = single ? percent(least) : `Each at least ${percent(least)}`;
+  const reason = unsure
+    ? `${share} probable: perhaps not a digit, or hard to read.`
+    : `${share} probable${single ? "" : "; the figures below are of the first"}`;
+  setState(unsure ? "unsure" : "sure", single ? String(first.sum) : "", equations.join("\n"), reason);
   setBars(element.digits, first.digit_probabilities);
   setBars(element.sums, first.sum_probabilities);
   showImage(element.picture, answer.picture);
