@@ -156,7 +156,7 @@ async function ask() {
   }
   const picture = chosen ?? (await pad.toBlob());
   if (picture.size > maxBodyBytes) {
-    const limit = (maxBodyBytes / 2 ** 20).toFixed(1);
+    const limit = Number((maxBodyBytes / 2 ** 20).toFixed(2));
     showNothing("refused", "Not read", `The file has more than ${limit} MiB, the server's limit.`);
     return;
   }
