@@ -38,7 +38,7 @@ from edge_adder.serve import inference_protocol as protocol
 from edge_adder.serve.guard import Guard
 from edge_adder.serve.journal import UNANSWERED, Journal
 from edge_adder.serve.problems import Problem, handle
-from edge_adder.serve.settings import Settings
+from edge_adder.serve.settings import MODEL_NAME, MODEL_VERSION, Settings
 from edge_adder.serve.workers import Workers
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -275,7 +275,7 @@ def _inference_routes(adder: EdgeAdder, workers: Workers) -> list[Route]:
     """Return the routes of the Open Inference Protocol."""
     metadata = protocol.model_metadata(adder.batch)
     model = "/v2/models/{model}"
-    ready = {"name": protocol.MODEL_NAME, "ready": True}
+    ready = {"name": MODEL_NAME, "ready": True}
     infer = partial(_infer, adder, workers)
     routes = [
         Route("/v2", _constant(protocol.server_metadata())),
@@ -294,11 +294,11 @@ def _inference_routes(adder: EdgeAdder, workers: Workers) -> list[Route]:
 def _check_model(request: Request) -> None:
     """Refuse another model's name or version."""
     name = request.path_params["model"]
-    version = request.path_params.get("version", protocol.MODEL_VERSION)
-    if (name, version) != (protocol.MODEL_NAME, protocol.MODEL_VERSION):
+    version = request.path_params.get("version", MODEL_VERSION)
+    if (name, version) != (MODEL_NAME, MODEL_VERSION):
         raise Problem(
             HTTPStatus.NOT_FOUND,
-            f"expected model {protocol.MODEL_NAME}, version {protocol.MODEL_VERSION}, got "
+            f"expected model {MODEL_NAME}, version {MODEL_VERSION}, got "
             f"{name[:50]!r}, version {version[:50]!r}",
         )
 

@@ -18,11 +18,7 @@ from edge_adder import __version__
 from edge_adder.contract import CONTRACT, IMAGE, NUMBER, TensorSpec
 from edge_adder.prediction import Outputs
 from edge_adder.serve.problems import Problem
-
-MODEL_NAME, MODEL_VERSION = "edge", "1"
-
-MAX_BATCH = 256
-"""Largest batch; larger ones are no faster for each image."""
+from edge_adder.serve.settings import MAX_BATCH, MODEL_NAME, MODEL_VERSION
 
 MAX_JSON_BYTES = 4 * 2**20
 """Largest JSON of a request: a batch of `MAX_BATCH` needs 1 MB. Python's objects of it take up to

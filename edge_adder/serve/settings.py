@@ -7,6 +7,12 @@ from dataclasses import dataclass
 
 from edge_adder.errors import InputError
 
+MODEL_NAME, MODEL_VERSION = "edge", "1"
+"""Under which a model is served, whichever it is."""
+
+MAX_BATCH = 256
+"""Largest batch; larger ones are no faster for each image."""
+
 DEFAULT_MAX_BODY_MIB = 16
 """Largest body of a request, in MiB: photographs of 48 megapixels have about 12."""
 

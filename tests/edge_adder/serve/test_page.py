@@ -21,7 +21,8 @@ DESKTOP, PHONE = (1200, 800), (390, 844)
 def browser() -> Iterator[object]:
     """The system's Chromium."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
         pytest.skip("needs a browser: apt-get install chromium")
     with playwright.sync_playwright() as started:
