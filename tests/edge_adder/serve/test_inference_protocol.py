@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from edge_adder import CONTRACT, EdgeAdder, __version__
 
-from .running import Server
+from .running import EXAMPLES, Server
 
 
 @pytest.fixture(scope="session")
@@ -202,3 +204,15 @@ def test_long_json_is_refused_and_says_what_to_do(server: Server) -> None:
 def test_compressed_requests_are_refused(server: Server) -> None:
     answer = infer(server, {"inputs": [IMAGE, NUMBER]}, Content_Encoding="gzip")
     assert answer.status == 415
+
+
+@pytest.mark.usefixtures("triton")
+def test_the_example_asks_and_prints(server: Server) -> None:
+    address = f"{server.host}:{server.port}"
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "client.py", EXAMPLES / "seven.png", "5", address],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "7 + 5 = 12\n"
