@@ -397,6 +397,8 @@ def measure(
         load, growth = soak(server, asked, rate / 2, soak_seconds)
         found["soak"] = {
             "seconds": soak_seconds,
+            "per_second": rate / 2,
+            "given_up": load.given_up,
             "answers": dict(load.statuses),
             "wrong": load.wrong,
             "unanswered": load.unanswered,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
 from importlib.resources import files
@@ -92,11 +91,6 @@ def create_app(
     async def _metrics(_: Request) -> Response:
         return Response(journal.metrics(), media_type="text/plain; version=0.0.4")
 
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        yield
-        workers.close()
-
     routes = [
         *(Route(path, _file(*facts, settings)) for path, facts in PAGE.items()),
         Route("/openapi.json", _constant(_openapi())),
@@ -106,7 +100,7 @@ def create_app(
     ]
     handled = (Problem, InputError, FileAccessError, HTTPException, Exception)
     handlers: dict[Any, Any] = dict.fromkeys(handled, handle) | {ClientDisconnect: _leave}
-    app: ASGIApp = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
+    app: ASGIApp = Starlette(routes=routes, exception_handlers=handlers)
     if settings.origins:
         app = CORSMiddleware(
             app,

@@ -113,7 +113,7 @@ def run(app: ASGIApp, bound: socket.socket, settings: Settings) -> None:
         http=protocol,
         ws="none",
         loop="asyncio",
-        lifespan="on",
+        lifespan="off",
         log_config=None,
         log_level="warning",
         access_log=False,

@@ -29,7 +29,7 @@ class Workers:
         self.pending = 0
 
     async def run(self, function: Callable[[], Result]) -> Result:
-        """Call a function on a thread.
+        """Call a function on a thread; a call that still waits when this is cancelled never begins.
 
         Raises:
             Problem: As many calls are waiting as may; 503.
@@ -44,7 +44,3 @@ class Workers:
             return await asyncio.get_running_loop().run_in_executor(self._pool, function)
         finally:
             self.pending -= 1
-
-    def close(self) -> None:
-        """Begin nothing that waits."""
-        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -216,3 +216,21 @@ def test_the_example_asks_and_prints(server: Server) -> None:
         text=True,
     )
     assert done.stdout == "7 + 5 = 12\n"
+
+
+NAN = """
+from edge_adder.prediction import Outputs
+from edge_adder.predictor import EdgeAdder
+real = EdgeAdder.run
+EdgeAdder.run = lambda *given: Outputs(*(output * float("nan") for output in real(*given)))
+"""
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_nan_is_an_error_and_never_an_answer(serve, binary: bool) -> None:
+    request = {"inputs": [IMAGE, NUMBER], "parameters": {"binary_data_output": binary}}
+    with serve(prelude=NAN) as server:
+        answer = infer(server, request)
+        assert (answer.status, [*answer.json]) == (500, ["error"])
+        (fault,) = [each for each in server.logged(2) if "traceback" in each]
+        assert "the model answered nan" in fault["traceback"]
