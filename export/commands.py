@@ -9,7 +9,7 @@ from typing import Any
 
 from edge_adder.errors import CheckpointError, InputError
 from export import checkpoint as checkpoints
-from export import networks, report, to_onnx
+from export import networks, report, to_onnx, triton
 from export import train as training
 from export.catalogue import catalogue
 from export.config import TrainConfig
@@ -112,6 +112,32 @@ def export(
         data_dir=data_dir,
     )
     return report.export_report(result)
+
+
+def export_triton(
+    checkpoint: Path | None,
+    network: str | None,
+    repository: Path,
+    *,
+    opset: int | None,
+    data_dir: Path | None,
+) -> str:
+    """Export through the gate into a model repository, and report what it measured.
+
+    Args:
+        checkpoint: As in `export`.
+        network: As in `export`.
+        repository: Folder of the repository.
+        opset: As in `export`.
+        data_dir: As in `export`.
+
+    Raises:
+        EdgeAdderError: As `export.to_onnx.export`.
+    """
+    with triton.version_folder(repository) as folder:
+        options = {"opset": opset, "data_dir": data_dir}
+        said = export(checkpoint, network, folder / "model.onnx", batch="dynamic", **options)  # type: ignore[arg-type]
+    return f"{said}\n{triton.write_config(repository)}: settings for Triton"
 
 
 def committed_onnx(network: str) -> bytes:

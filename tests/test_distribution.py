@@ -15,6 +15,8 @@ from edge_adder import EdgeAdder, __version__
 
 ROOT = Path(__file__).parent.parent
 
+PAGE = ("index.html", "page.css", "page.js", "drawing.js", "icon.svg")
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -41,6 +43,8 @@ def test_the_wheel_holds_the_runtime_alone_with_its_model_and_types(wheel: Path)
         "edge_adder/models/default.onnx.sha256",
         "edge_adder/models/default.parity.npz",
         "edge_adder/models/identity.onnx",
+        "edge_adder/serve/openapi.json",
+        *(f"edge_adder/serve/page/{name}" for name in PAGE),
     }
     assert names == tracked | extra
 

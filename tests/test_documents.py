@@ -20,8 +20,8 @@ BY_HAND = [path for path in DOCUMENTS if path.parent.name != "benchmarks"]  # th
 OLD_WORDS = r"\b(unsure|workshop|leavings|strangers?|mends?|is no digit|redrawn|outliers)\b"
 """Words that the project no longer uses."""
 
-OTHER_OPTIONS = {"--publish"}
-"""Options of `python -m benchmarks`."""
+OTHER_OPTIONS = {"--publish", "--rate"}
+"""Options of `python -m benchmarks` and `python -m benchmarks.serve`."""
 
 COMMAND = re.compile(r"(?:^|[\s`/])edge-adder (?P<name>[a-z]+)\b(?P<rest>[^`\n#|]*)")
 OPTION = re.compile(r"(?<!\w)--[a-z][a-z0-9-]*")

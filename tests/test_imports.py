@@ -33,6 +33,7 @@ SHARED = CORE | {
     "edge_adder.preprocessing.normalize",
     "edge_adder.preprocessing.prepare",
     "edge_adder.evaluation.drawings",
+    "edge_adder.serve.settings",
 }
 """What the development tools share with the runtime; it runs no model."""
 
@@ -65,10 +66,31 @@ def edges(package: str) -> Iterator[tuple[str, str]]:
     return ((path.name, module) for path in files(package) for module in imports(path))
 
 
+EXTRAS = {
+    "edge_adder/serve": {"starlette", "uvicorn", "h11", "prometheus_client", "python_multipart"}
+}
+"""What a folder may import beside what its package may, with an extra of its own."""
+
+
 @pytest.mark.parametrize("package", ALLOWED)
 def test_a_package_imports_only_what_is_below_it(package: str) -> None:
-    allowed = ALLOWED[package]
-    assert [edge for edge in edges(package) if edge[1].partition(".")[0] not in allowed] == []
+    for path in files(package):
+        extra = EXTRAS.get(path.parent.relative_to(ROOT).as_posix(), set())
+        used = {module.partition(".")[0] for module in imports(path)}
+        assert used <= ALLOWED[package] | extra, path
+
+
+def test_the_parts_of_an_extra_are_imported_by_their_command_alone() -> None:
+    own = {"edge_adder.serve", "edge_adder.serve.settings"}
+    users = {
+        (path.name, module)
+        for path in files("edge_adder")
+        if path.parent.name != "serve"
+        for module in imports(path)
+        if module.startswith("edge_adder.serve")
+    }
+    assert {user for user in users if user[1] not in own} == set()
+    assert {name for name, _ in users} == {"serve.py"}
 
 
 def test_contract_errors_and_files_stand_on_the_standard_library() -> None:
@@ -149,7 +171,8 @@ def loaded_after(code: str) -> set[str]:
 RUNNING = {"onnxruntime", "numpy", "PIL"}
 TOOLS = {"torch", "torchvision", "onnx", "onnx_ir", "onnxscript", "safetensors", "matplotlib"}
 TOOLS |= {"export", "benchmarks", "pyarrow", "ray"}
-HELP = tuple(f"{name} --help" for name in ("predict", "doctor", "export", "score"))
+TOOLS |= {"starlette", "uvicorn", "prometheus_client"}
+HELP = tuple(f"{name} --help" for name in ("predict", "doctor", "export", "score", "serve"))
 PREDICTION = f"from edge_adder import EdgeAdder\nEdgeAdder().predict({str(SAMPLE)!r}, 2)"
 COMMAND = """
 from edge_adder.cli.main import main

@@ -9,6 +9,8 @@ import typer
 
 from edge_adder.cli.development import load_tools
 from edge_adder.cli.options import MnistOption
+from edge_adder.cli.output import check_folder
+from edge_adder.errors import InputError
 
 EXAMPLE = "edge-adder export --checkpoint runs/edge/checkpoint.safetensors"
 
@@ -34,14 +36,24 @@ BatchOption = Annotated[
     str, typer.Option(metavar="dynamic|N", help="Batch size that the file takes: any, or only N.")
 ]
 
+TritonOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Write a model repository for Triton and KServe to this folder instead of --out.",
+    ),
+]
+
 
 def export(
+    context: typer.Context,
     checkpoint: CheckpointOption = None,
     network: NetworkOption = None,
     out: OutOption = Path("model.onnx"),
     opset: OpsetOption = None,
     batch: BatchOption = "dynamic",
     data_dir: MnistOption = None,
+    triton: TritonOption = None,
 ) -> None:
     """Write a checkpoint as an ONNX file, if it gives the same answers as PyTorch.
 
@@ -49,6 +61,15 @@ def export(
     code is 3 and an existing file stays as it was. Synthetic digits with PyTorch's answers are
     stored beside it, as NAME.parity.npz.
     """
+    if triton is not None:
+        if context.get_parameter_source("out").name != "DEFAULT":  # type: ignore[union-attr]
+            raise InputError("expected --out or --triton, got both")
+        if batch != "dynamic":
+            raise InputError("--triton takes no --batch: Triton chooses the size of a batch")
+        check_folder(triton)
     commands = load_tools("export", "export.commands")
-    options = {"opset": opset, "batch": batch, "data_dir": data_dir}
-    print(commands.export(checkpoint, network, out, **options))
+    options = {"opset": opset, "data_dir": data_dir}
+    if triton is not None:
+        print(commands.export_triton(checkpoint, network, triton, **options))
+    else:
+        print(commands.export(checkpoint, network, out, batch=batch, **options))

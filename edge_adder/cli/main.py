@@ -24,7 +24,7 @@ from edge_adder.cli.output import say, say_traceback
 from edge_adder.errors import EdgeAdderError, ExitCode
 
 COMMANDS = (
-    *("predict", "score", "info", "bench", "evaluate", "doctor"),
+    *("predict", "score", "serve", "info", "bench", "evaluate", "doctor"),
     *("networks", "data", "train", "export"),
 )
 """Names of the commands; each is a function in a module of its name, beside an ``EXAMPLE``."""

@@ -30,6 +30,11 @@ def say(line: str) -> None:
     write_to_stderr(f"edge-adder: {printable(line)}\n")
 
 
+def log_line(line: str) -> None:
+    """Print a line to stderr as it is, if that takes it; for programs that read it."""
+    _write_to_stderr(f"{line}\n")
+
+
 def say_traceback(error: BaseException) -> None:
     """Print an exception's traceback to stderr, as `say` does a line."""
     write_to_stderr("".join(traceback.format_exception(error)))
