@@ -13,9 +13,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from edge_adder.contract import IMAGE_SIDE
-from export import networks
-from export.checkpoint import WEIGHTS_DIR
-from export.networks.parts import Network
+
+from . import networks
+from .checkpoint import WEIGHTS_DIR
+from .networks.parts import Network
 
 MEASURED_FILE = "networks.json"
 """What `python -m benchmarks.networks` measured, beside the checkpoints. By network: the SHA-256 of

@@ -20,8 +20,9 @@ from torch import Tensor
 
 from edge_adder.errors import CheckpointError, FileAccessError, InputError, one_line
 from edge_adder.files import write_together
-from export import networks
-from export.networks.parts import Network
+
+from . import networks
+from .networks.parts import Network
 
 HEADER_KEY = "edge_adder.checkpoint"
 """Key of the details (JSON) in the safetensors header."""
@@ -105,7 +106,7 @@ def committed(network: str) -> Path:
 def how_to_make(network: str) -> str:
     """Return what to do where no checkpoint of a network is committed, in one line."""
     return (
-        f"no checkpoint of {network} is committed: make one with "
+        f"no checkpoint of {network} is here: train it, or pass --checkpoint: "
         f"`edge-adder train --network {network}`, then "
         f"`edge-adder export --checkpoint runs/{network}/checkpoint.safetensors`"
     )

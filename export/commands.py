@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from edge_adder.errors import CheckpointError, InputError
-from export import checkpoint as checkpoints
-from export import networks, report, to_onnx
-from export import train as training
-from export.catalogue import catalogue
-from export.config import TrainConfig
-from export.handwriting import sets
-from export.handwriting.download import download, missing_parts
-from export.resume import RESUME_FILE, read_header
+
+from . import checkpoint as checkpoints
+from . import networks, report, to_onnx
+from . import train as training
+from .catalogue import catalogue
+from .config import TrainConfig
+from .handwriting import sets
+from .handwriting.download import download, missing_parts
+from .resume import RESUME_FILE, read_header
 
 
 def train(

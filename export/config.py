@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from edge_adder.errors import InputError
-from export import networks
-from export.data import Split
+
+from . import networks
+from .data import Split
 
 Recipe = Literal["ours", "published"]
 """Where a network's settings come from: chosen here, or from its source."""

@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from edge_adder.evaluation.report import percent
-from export import networks
-from export.catalogue import NetworkFacts
-from export.checkpoint import how_to_make
-from export.config import TrainConfig
-from export.history import EpochRecord
-from export.to_onnx import VECTORS, ExportResult
-from export.train import Observer, TrainResult
+
+from . import networks
+from .catalogue import NetworkFacts
+from .checkpoint import how_to_make
+from .config import TrainConfig
+from .history import EpochRecord
+from .to_onnx import VECTORS, ExportResult
+from .train import Observer, TrainResult
 
 _STEPS_BETWEEN_LOSSES = 20  # reading the loss waits for the device
 

@@ -16,9 +16,10 @@ from torch.optim.swa_utils import AveragedModel
 
 from edge_adder.errors import CheckpointError, InputError, one_line
 from edge_adder.files import write_atomically
-from export import networks
-from export.config import TrainConfig
-from export.history import EpochRecord
+
+from . import networks
+from .config import TrainConfig
+from .history import EpochRecord
 
 RESUME_FILE = "resume.safetensors"
 """Name of the state's file in the folder of a run."""

@@ -35,11 +35,12 @@ from edge_adder.errors import CheckpointError, FileAccessError, InputError
 from edge_adder.evaluation.datasets import cached_mnist, find_data_dir
 from edge_adder.files import check_writable, write_together
 from edge_adder.parity import PARITY_BOUND
-from export import verify
-from export.checkpoint import Checkpoint
-from export.data import load_mnist
-from export.synthetic.digits import draw_digits
-from export.verify import ParityRow
+
+from . import verify
+from .checkpoint import Checkpoint
+from .data import load_mnist
+from .synthetic.digits import draw_digits
+from .verify import ParityRow
 
 OPSET = 18
 """Opset that PyTorch's exporter writes without conversion; IR version 8."""

@@ -24,12 +24,13 @@ from edge_adder.contract import DIGITS
 from edge_adder.errors import InputError
 from edge_adder.evaluation.drawings import confusion_matrix
 from edge_adder.files import make_folder, write_atomically
-from export import checkpoint, plots
-from export.augment import Augmentation
-from export.augmentation_cache import CACHE_DIR, AugmentationCache
-from export.checkpoint import Checkpoint
-from export.config import TrainConfig
-from export.data import (
+
+from . import checkpoint, plots
+from .augment import Augmentation
+from .augmentation_cache import CACHE_DIR, AugmentationCache
+from .checkpoint import Checkpoint
+from .config import TrainConfig
+from .data import (
     LabelledImages,
     draw_numbers,
     join,
@@ -37,12 +38,12 @@ from export.data import (
     split_indices,
     with_synthetic,
 )
-from export.evaluate import Accuracy, evaluate
-from export.handwriting import load as handwriting
-from export.history import EpochRecord
-from export.loss import mean_loss, targets
-from export.resume import RESUME_FILE, TrainState, check_new_run, check_same_run
-from export.schedule import make_scheduler, relative_rate
+from .evaluate import Accuracy, evaluate
+from .handwriting import load as handwriting
+from .history import EpochRecord
+from .loss import mean_loss, targets
+from .resume import RESUME_FILE, TrainState, check_new_run, check_same_run
+from .schedule import make_scheduler, relative_rate
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 HISTORY_FILE = "history.json"

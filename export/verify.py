@@ -13,7 +13,8 @@ from torch import nn
 from edge_adder import EdgeAdder, Outputs, parity
 from edge_adder.contract import DIGIT, DIGITS, SUM
 from edge_adder.errors import ParityError
-from export.networks.parts import ExactAdder
+
+from .networks.parts import ExactAdder
 
 BATCHES = (1, 2, 257)
 """Batch sizes that are compared: one image, the least batch, and one that no loop unrolls."""

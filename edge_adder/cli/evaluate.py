@@ -67,7 +67,9 @@ def evaluate(
     pictures = datasets.load(data_dir)
     chosen: Path | bytes | None = model
     if network is not None:
-        chosen = load_tools("evaluate --network", "export.commands").committed_onnx(network)
+        chosen = load_tools("evaluate --network", "edge_adder.export.commands").committed_onnx(
+            network
+        )
     adder = EdgeAdder(chosen, provider=provider, threads=threads, sha256=sha256)  # type: ignore[arg-type]
     with progress_bar(len(pictures), "pictures") as progress:
         result = evaluation.evaluate(adder, pictures, out=out, progress=progress)

@@ -49,6 +49,6 @@ def export(
     code is 3 and an existing file stays as it was. Synthetic digits with PyTorch's answers are
     stored beside it, as NAME.parity.npz.
     """
-    commands = load_tools("export", "export.commands")
+    commands = load_tools("export", "edge_adder.export.commands")
     options = {"opset": opset, "batch": batch, "data_dir": data_dir}
     print(commands.export(checkpoint, network, out, **options))

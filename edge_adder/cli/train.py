@@ -103,7 +103,7 @@ def train(
     A setting that is not given comes from the network's recipe.
     """
     check_folder(out or Path("runs"))
-    commands = load_tools("train", "export.commands")
+    commands = load_tools("train", "edge_adder.export.commands")
     settings: dict[str, Any] = {
         "network": network,
         "epochs": epochs,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from edge_adder.errors import InputError
-from export.networks.bn_adder import BnAdder
-from export.networks.bottleneck import Bottleneck
-from export.networks.early_fusion import EarlyFusion
-from export.networks.edge import Edge
-from export.networks.parts import Network
-from export.networks.scalar_concat import ScalarConcat
-from export.networks.wide import Wide
+
+from .bn_adder import BnAdder
+from .bottleneck import Bottleneck
+from .early_fusion import EarlyFusion
+from .edge import Edge
+from .parts import Network
+from .scalar_concat import ScalarConcat
+from .wide import Wide
 
 NETWORKS: dict[str, type[Network]] = {
     "edge": Edge,
