@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from . import checkpoint as checkpoints
 from . import networks, report, to_onnx
 from . import train as training
 from .catalogue import catalogue
+from .checkpoint import Checkpoint
 from .config import TrainConfig
 from .handwriting import sets
 from .handwriting.download import download, missing_parts
@@ -45,7 +47,8 @@ def train(
         EdgeAdderError: As `export.train.train`.
     """
     network = given.get("network", networks.DEFAULT)
-    out = out or Path("runs") / (f"{network}-published" if recipe == "published" else network)
+    name = network.rpartition(":")[2]  # of a class of the user's own
+    out = out or Path("runs") / (f"{name}-published" if recipe == "published" else name)
     places: dict[str, Any] = {"device": device, "data_dir": data_dir, "out": out}
     if resume:
         config = _resumed_config(given, recipe, places)
@@ -67,6 +70,12 @@ def _resumed_config(
 ) -> TrainConfig:
     """Return the settings of the run in ``places["out"]``, with what the user named over them."""
     stored = read_header(places["out"] / RESUME_FILE)["recipe"]
+    network = str(stored.get("network"))
+    if networks.own.is_own(network) and "network" not in given:
+        raise InputError(
+            f"the run in {places['out']} is of a network that is not in edge-adder: pass "
+            f"--network {shlex.quote(network)}, which runs that file"
+        )
     if recipe is not None:
         network = given.get("network", stored["network"])
         given = TrainConfig.for_network(recipe=recipe, **given | {"network": network}).recipe()
@@ -91,7 +100,7 @@ def export(
 
     Args:
         checkpoint: The file; None for the committed checkpoint of `network`.
-        network: A network's name; None for the default, or for that of `checkpoint`.
+        network: A network's name or class; None for the default, or for that of `checkpoint`.
         out: The file to write.
         opset: None for the default.
         batch: ``dynamic`` or a number.
@@ -100,9 +109,7 @@ def export(
     Raises:
         EdgeAdderError: As `export.to_onnx.export`.
     """
-    loaded = checkpoints.load(checkpoint or checkpoints.committed(network or networks.DEFAULT))
-    if network is not None and loaded.network != network:
-        raise InputError(f"{checkpoint} is of network {loaded.network}, not {network}")
+    loaded = _load(checkpoint, network)
     if batch != "dynamic" and not (batch.isascii() and batch.isdigit()):
         raise InputError(f"batch must be 'dynamic' or 1 to {to_onnx.MAX_BATCH}, got {batch!r}")
     result = to_onnx.export(
@@ -115,15 +122,28 @@ def export(
     return report.export_report(result)
 
 
-def committed_onnx(network: str) -> bytes:
-    """Return the ONNX file of a network's committed checkpoint, without the gate.
+def _load(checkpoint: Path | None, network: str | None) -> Checkpoint:
+    """Return a checkpoint; without a path, the committed one of a network."""
+    if checkpoint is not None:
+        return checkpoints.load(checkpoint, network)
+    return checkpoints.load(checkpoints.committed(network or networks.DEFAULT), network)
+
+
+def as_onnx(checkpoint: Path | None, network: str | None) -> bytes:
+    """Return the ONNX file of a checkpoint, without the gate.
+
+    Args:
+        checkpoint: As in `export`.
+        network: As in `export`.
 
     Raises:
         InputError: No network has this name.
-        CheckpointError: No checkpoint is committed for it.
+        CheckpointError: The checkpoint is refused, or none is committed.
     """
-    loaded = checkpoints.load(checkpoints.committed(network))
-    return to_onnx.to_onnx(loaded.build(), loaded)
+    loaded = _load(checkpoint, network)
+    built = loaded.build()
+    networks.probe.check(built, loaded.network)
+    return to_onnx.to_onnx(built, loaded)
 
 
 def networks_facts() -> list[dict[str, Any]]:

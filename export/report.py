@@ -16,7 +16,9 @@ from . import networks
 from .catalogue import NetworkFacts
 from .checkpoint import how_to_make
 from .config import TrainConfig
+from .evaluate import Accuracy
 from .history import EpochRecord
+from .networks.parts import Network
 from .to_onnx import VECTORS, ExportResult
 from .train import Observer, TrainResult
 
@@ -25,17 +27,22 @@ _STEPS_BETWEEN_LOSSES = 20  # reading the loss waits for the device
 
 def train_report(config: TrainConfig, result: TrainResult) -> str:
     """Return a run's accuracies, and whether the network's bar was reached."""
-    network = networks.find(config.network)
     lines = [f"validation: {result.validation}"]
     if result.test is not None:
-        passed = result.test.digit >= network.digit_bar and result.test.sum >= network.sum_bar
-        bar = f"digit {percent(network.digit_bar)}"
-        bar += f" and sum {percent(network.sum_bar)}" if network.sum_bar else ""
-        lines += [
-            f"test: {result.test}",
-            f"bar of {bar} on the test images: {'passed' if passed else 'not reached'}",
-        ]
+        lines += [f"test: {result.test}", *_bar(config.network, result.test)]
     return "\n".join([*lines, f"checkpoint: {result.checkpoint}"])
+
+
+def _bar(name: str, test: Accuracy) -> list[str]:
+    """Return a line that says whether a network reached its bar, if it has one."""
+    network = networks.find(name)
+    digit_bar = getattr(network, "digit_bar", None)
+    if not issubclass(network, Network) or digit_bar is None:
+        return []
+    passed = test.digit >= digit_bar and test.sum >= network.sum_bar
+    bar = f"digit {percent(digit_bar)}"
+    bar += f" and sum {percent(network.sum_bar)}" if network.sum_bar else ""
+    return [f"bar of {bar} on the test images: {'passed' if passed else 'not reached'}"]
 
 
 def export_report(result: ExportResult) -> str:
@@ -169,6 +176,8 @@ class ProgressBar(Observer):
         if not self._epochs:
             return
         command = ["edge-adder", "train", "--resume", "--out", str(config.out)]
+        if networks.own.is_own(config.network):  # never imported from a file's word
+            command += ["--network", config.network]
         if config.data_dir is not None:
             command += ["--data-dir", str(config.data_dir)]
         self._console.print(

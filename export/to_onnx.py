@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import json
+import logging
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -34,12 +37,14 @@ from edge_adder.contract import (
 from edge_adder.errors import CheckpointError, FileAccessError, InputError
 from edge_adder.evaluation.datasets import cached_mnist, find_data_dir
 from edge_adder.files import check_writable, write_together
+from edge_adder.model_file import MAX_MODEL_BYTES
 from edge_adder.parity import PARITY_BOUND
 
-from . import verify
+from . import networks, verify
 from .checkpoint import Checkpoint
 from .data import load_mnist
 from .synthetic.digits import draw_digits
+from .trace_errors import describe_trace_error
 from .verify import ParityRow
 
 OPSET = 18
@@ -115,6 +120,7 @@ def export(
     vectors = out.with_name(f"{out.name.removesuffix('.onnx')}.parity.npz")
     images = gate_images(data_dir)
     network = checkpoint.build()
+    networks.probe.check(network, checkpoint.network)
     content = to_onnx(network, checkpoint, opset=opset, batch=batch)
     adder = EdgeAdder(content)
     rows = gate(network, adder, images)
@@ -189,7 +195,8 @@ def to_onnx(
     Raises:
         CheckpointError: The traced graph is not valid ONNX.
     """
-    model = _trace(network, opset, batch)
+    model = _trace(network, checkpoint.network, opset, batch)
+    _check_inputs(model.graph, checkpoint.network)
     _fold_scale(model.graph)
     _strip(model)
     model.ir_version = onnx.helper.find_min_ir_version_for(
@@ -205,7 +212,13 @@ def to_onnx(
         onnx.checker.check_model(proto, full_check=True)
     except onnx.checker.ValidationError as error:
         raise CheckpointError(f"{checkpoint.network} does not give valid ONNX: {error}") from error
-    return bytes(proto.SerializeToString(deterministic=True))
+    content = bytes(proto.SerializeToString(deterministic=True))
+    if len(content) > MAX_MODEL_BYTES:
+        raise CheckpointError(
+            f"{checkpoint.network} gives a file of {len(content):,} bytes, expected at most "
+            f"{MAX_MODEL_BYTES:,}: make it smaller"
+        )
+    return content
 
 
 def _provenance(
@@ -214,7 +227,7 @@ def _provenance(
     """Return where the file comes from, as it stands in its metadata."""
     operators = Counter(node.op_type for node in model.graph)
     return {
-        "network": checkpoint.network,
+        **_origin(checkpoint),
         "weights_sha256": checkpoint.sha256,
         "metrics": checkpoint.metrics,
         "parity": {
@@ -232,6 +245,14 @@ def _provenance(
             name: version(name).partition("+")[0] for name in ("torch", "onnx", "onnxscript")
         },
     }
+
+
+def _origin(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the network's name; for one of the user's own, its class and file."""
+    if not networks.own.is_own(checkpoint.network):
+        return {"network": checkpoint.network}
+    source = networks.own.describe(checkpoint.network)
+    return {"network": f"{source['file']}:{source['class']}", "source": source}
 
 
 def parity_vectors(network: nn.Module, checkpoint: Checkpoint) -> bytes:
@@ -255,29 +276,59 @@ def parity_vectors(network: nn.Module, checkpoint: Checkpoint) -> bytes:
     return buffer.getvalue()
 
 
-def _trace(network: nn.Module, opset: int, batch: int | None) -> ir.Model:
+def _trace(network: nn.Module, name: str, opset: int, batch: int | None) -> ir.Model:
     network = copy.deepcopy(network).cpu().eval()
     count = batch or 2  # torch.export takes a 1 for a constant
     sample = (
         torch.zeros(count, 1, IMAGE_SIDE, IMAGE_SIDE, dtype=torch.uint8),
         torch.zeros(count, dtype=torch.int64),
     )
-    axis = {0: torch.export.Dim(BATCH)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's, for its own developers
-        program = torch.onnx.export(
-            network,
-            sample,
-            dynamo=True,
-            opset_version=opset,
-            input_names=[IMAGE.name, NUMBER.name],
-            output_names=[DIGIT.name, SUM.name],
-            dynamic_shapes=None if batch else {IMAGE.name: axis, NUMBER.name: axis},
-            verbose=False,
-        )
+    axis = None if batch else {0: torch.export.Dim(BATCH)}
+    with _silence():
+        try:
+            # alone first: torch.onnx.export tries other ways where this fails, and freezes branches
+            torch.export.export(network, sample, dynamic_shapes=(axis, axis))
+            program = torch.onnx.export(
+                network,
+                sample,
+                dynamic_shapes=(axis, axis) if axis else None,
+                dynamo=True,
+                opset_version=opset,
+                input_names=[IMAGE.name, NUMBER.name],
+                output_names=[DIGIT.name, SUM.name],
+                verbose=False,
+            )
+        except Exception as error:
+            raise CheckpointError(f"{name} {describe_trace_error(error, network)}") from error
     if program is None:
         raise CheckpointError("PyTorch's exporter returned nothing")
     return program.model
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what the exporter prints, logs and warns of, for its own developers, off the screen."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _check_inputs(graph: ir.Graph, name: str) -> None:
+    """Refuse a network whose answers cannot depend on one of its inputs."""
+    unused = [value.name for value in graph.inputs if not value.uses()]
+    if unused:
+        raise CheckpointError(
+            f"{name}: forward does not use {unused[0]}, expected answers that depend on it"
+        )
 
 
 def _fold_scale(graph: ir.Graph) -> None:

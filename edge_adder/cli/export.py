@@ -15,14 +15,17 @@ EXAMPLE = "edge-adder export --checkpoint runs/edge/checkpoint.safetensors"
 CheckpointOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Checkpoint to export (default: the network's committed one)."
+        metavar="FILE",
+        help="Checkpoint or bare weights, .safetensors or .pt (default: the network's committed "
+        "checkpoint).",
     ),
 ]
 NetworkOption = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME",
-        help="One of `edge-adder networks` (default: the checkpoint's, or the bundled model's).",
+        metavar="NAME|FILE.py:CLASS",
+        help="One of `edge-adder networks` (default: the checkpoint's, or the bundled model's), or "
+        "a class of your own, as file.py:Class or package.module:Class.",
     ),
 ]
 OutOption = Annotated[Path, typer.Option(metavar="FILE", help="File to write.")]

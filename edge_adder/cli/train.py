@@ -16,7 +16,9 @@ EXAMPLE = "edge-adder train --epochs 12 --out runs/short"
 NetworkOption = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="One of `edge-adder networks` (default: the bundled model's)."
+        metavar="NAME|FILE.py:CLASS",
+        help="One of `edge-adder networks` (default: the bundled model's), or a class of your own, "
+        "as file.py:Class or package.module:Class.",
     ),
 ]
 RecipeOption = Annotated[
