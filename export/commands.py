@@ -10,6 +10,7 @@ from typing import Any
 
 from edge_adder.errors import CheckpointError, InputError
 
+from . import adopt as adoption
 from . import checkpoint as checkpoints
 from . import networks, report, to_onnx
 from . import train as training
@@ -120,6 +121,31 @@ def export(
         data_dir=data_dir,
     )
     return report.export_report(result)
+
+
+def adopt(
+    model: Path,
+    out: Path,
+    *,
+    network: str | None,
+    checkpoint: Path | None,
+    data_dir: Path | None,
+) -> str:
+    """Take over a model file that another program made, and report.
+
+    Args:
+        model: The ONNX file.
+        out: The file to write.
+        network: The reference, with `checkpoint`, as in `export`; None for both without one.
+        checkpoint: Its weights.
+        data_dir: As in `export.to_onnx.export`.
+
+    Raises:
+        EdgeAdderError: As `export.adopt.adopt`.
+    """
+    named = network is not None or checkpoint is not None
+    reference = _load(checkpoint, network) if named else None
+    return report.adopt_report(adoption.adopt(model, out, reference=reference, data_dir=data_dir))
 
 
 def _load(checkpoint: Path | None, network: str | None) -> Checkpoint:

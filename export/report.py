@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from edge_adder.evaluation.report import percent
 
 from . import networks
+from .adopt import AdoptResult
 from .catalogue import NetworkFacts
 from .checkpoint import how_to_make
 from .config import TrainConfig
@@ -21,6 +22,7 @@ from .history import EpochRecord
 from .networks.parts import Network
 from .to_onnx import VECTORS, ExportResult
 from .train import Observer, TrainResult
+from .verify import ParityRow
 
 _STEPS_BETWEEN_LOSSES = 20  # reading the loss waits for the device
 
@@ -60,16 +62,42 @@ def export_report(result: ExportResult) -> str:
     )
 
 
+def adopt_report(result: AdoptResult) -> str:
+    """Return what was checked, and the files that were written."""
+    lines = []
+    if result.vectors is not None:
+        lines = [*_parity_rows(result.parity), ""]
+    renamed = ", ".join(f"{old} is now {new}" for new, old in result.renamed.items())
+    lines += [
+        f"{result.path}: {result.size_bytes:,} bytes, from {result.provenance['adopted']['file']}",
+        *([f"names: {renamed}"] if renamed else []),
+    ]
+    if result.vectors is not None:
+        lines.append(f"{result.vectors}: {VECTORS} synthetic digits with PyTorch's answers")
+    else:
+        lines.append(
+            "no parity vectors: nothing says what the file should compute; name a PyTorch "
+            "reference with --network and --checkpoint"
+        )
+    return "\n".join(lines)
+
+
 def _parity_table(result: ExportResult) -> list[str]:
-    header = f"{'images':24}{'pairs':>8}{'batch':>7}{'output':>8}{'largest difference':>20}"
     return [
         f"PyTorch {torch.__version__.partition('+')[0]} against onnxruntime "
         f"{result.onnxruntime}, bounds {result.provenance['parity']['bound']:g} and 0:",
+        *_parity_rows(result.parity),
+    ]
+
+
+def _parity_rows(rows: Sequence[ParityRow]) -> list[str]:
+    header = f"{'images':24}{'pairs':>8}{'batch':>7}{'output':>8}{'largest difference':>20}"
+    return [
         f"{header}{'changed answers':>17}{'sum is not digit + number':>27}",
         *(
             f"{row.images:24}{row.pairs:>8,}{row.batch:>7}{row.output:>8}"
             f"{row.largest_difference:>20.2e}{row.changed_answers:>17}{row.contradictions:>27}"
-            for row in result.parity
+            for row in rows
         ),
     ]
 

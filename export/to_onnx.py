@@ -198,7 +198,7 @@ def to_onnx(
     model = _trace(network, checkpoint.network, opset, batch)
     _check_inputs(model.graph, checkpoint.network)
     _fold_scale(model.graph)
-    _strip(model)
+    strip(model)
     model.ir_version = onnx.helper.find_min_ir_version_for(
         [onnx.helper.make_opsetid(domain, v) for domain, v in model.opset_imports.items()]
     )
@@ -227,7 +227,7 @@ def _provenance(
     """Return where the file comes from, as it stands in its metadata."""
     operators = Counter(node.op_type for node in model.graph)
     return {
-        **_origin(checkpoint),
+        **origin(checkpoint),
         "weights_sha256": checkpoint.sha256,
         "metrics": checkpoint.metrics,
         "parity": {
@@ -247,7 +247,7 @@ def _provenance(
     }
 
 
-def _origin(checkpoint: Checkpoint) -> dict[str, Any]:
+def origin(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the network's name; for one of the user's own, its class and file."""
     if not networks.own.is_own(checkpoint.network):
         return {"network": checkpoint.network}
@@ -351,7 +351,7 @@ def _fold_scale(graph: ir.Graph) -> None:
         graph.remove(mul, safe=True)
 
 
-def _strip(model: ir.Model) -> None:
+def strip(model: ir.Model) -> None:
     """Remove unused constants and the exporter's notes, which name source files."""
     ir.passes.common.RemoveUnusedNodesPass()(model)
     model.graph.metadata_props.clear()

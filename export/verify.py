@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge_adder import EdgeAdder, Outputs, parity
+from edge_adder.checks import describe_distribution
 from edge_adder.contract import DIGIT, DIGITS, SUM
 from edge_adder.errors import ParityError
 
@@ -101,6 +102,36 @@ def compare(
                 ParityRow(description, len(pairs), size, name, difference, changed, contradictions)
             )
     return rows
+
+
+def check_batches(adder: EdgeAdder, images: NDArray[np.uint8], description: str) -> None:
+    """Run every image with one number at every batch size, and compare the answers.
+
+    Args:
+        adder: The file, loaded.
+        images: uint8 (count, 1, 28, 28).
+        description: What the images are, for messages.
+
+    Raises:
+        ParityError: The answers depend on the size of the batch, or are not log-probabilities.
+    """
+    if adder.batch is not None:  # one size alone
+        return
+    numbers = np.arange(len(images), dtype=np.int64) % DIGITS
+    found = []
+    for size in BATCHES:
+        runs = [adder.run(images[c], numbers[c]) for c in _chunks(len(images), size)]
+        found.append(Outputs(*(np.concatenate(output) for output in zip(*runs, strict=True))))
+    for name, output in zip((DIGIT.name, SUM.name), found[0], strict=True):
+        wrong = describe_distribution(output)
+        if wrong:
+            raise ParityError(f"{name} of {description} {wrong}")
+    for size, outputs in zip(BATCHES[1:], found[1:], strict=True):
+        if not parity.compare(outputs, found[0]).passed:
+            raise ParityError(
+                f"the answers for {description} in batches of {size} differ from those of single "
+                "images: use log_softmax(dim=1), and no statistics of the batch"
+            )
 
 
 def check(rows: Sequence[ParityRow], network: nn.Module) -> None:

@@ -23,7 +23,10 @@ from edge_adder import __version__
 from edge_adder.cli.output import say, say_traceback
 from edge_adder.errors import EdgeAdderError, ExitCode
 
-COMMANDS = ("predict", "info", "bench", "evaluate", "doctor", "networks", "data", "train", "export")
+COMMANDS = (
+    *("predict", "info", "bench", "evaluate", "doctor"),
+    *("networks", "data", "train", "export", "adopt"),
+)
 """Names of the commands; each is a function in a module of its name, beside an ``EXAMPLE``."""
 
 INTERRUPTED = 130
