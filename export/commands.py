@@ -96,6 +96,8 @@ def export(
     opset: int | None,
     batch: str,
     data_dir: Path | None,
+    precision: str,
+    max_changed: float | None,
 ) -> str:
     """Export through the gate, and report what it measured.
 
@@ -106,6 +108,8 @@ def export(
         opset: None for the default.
         batch: ``dynamic`` or a number.
         data_dir: As in `export.to_onnx.export`.
+        precision: As in `export.to_onnx.export`.
+        max_changed: As in `export.to_onnx.export`, in percent; None for the default.
 
     Raises:
         EdgeAdderError: As `export.to_onnx.export`.
@@ -119,6 +123,8 @@ def export(
         opset=to_onnx.OPSET if opset is None else opset,
         batch=None if batch == "dynamic" else int(batch),
         data_dir=data_dir,
+        precision=precision,
+        max_changed=to_onnx.MAX_CHANGED if max_changed is None else max_changed / 100,
     )
     return report.export_report(result)
 

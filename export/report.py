@@ -55,6 +55,7 @@ def export_report(result: ExportResult) -> str:
     return "\n".join(
         [
             *_parity_table(result),
+            *_validation(facts),
             "",
             f"{result.path}: {result.size_bytes:,} bytes, {versions}, {operators}",
             f"{result.vectors}: {VECTORS} synthetic digits with PyTorch's answers",
@@ -85,9 +86,25 @@ def adopt_report(result: AdoptResult) -> str:
 def _parity_table(result: ExportResult) -> list[str]:
     return [
         f"PyTorch {torch.__version__.partition('+')[0]} against onnxruntime "
-        f"{result.onnxruntime}, bounds {result.provenance['parity']['bound']:g} and 0:",
+        f"{result.onnxruntime}, {_bounds(result.provenance)}:",
         *_parity_rows(result.parity),
     ]
+
+
+def _bounds(provenance: Mapping[str, Any]) -> str:
+    parity = provenance["parity"]
+    if "precision" in provenance:
+        return f"at most {100 * parity['max_changed']:g} % changed answers"
+    return f"bounds {parity['bound']:g} and 0"
+
+
+def _validation(provenance: Mapping[str, Any]) -> list[str]:
+    """Return the accuracy of both precisions on the validation images, where it was measured."""
+    found = provenance.get("validation")
+    if not found:
+        return []
+    rates = ", ".join(f"{name} {percent(found[name])}" for name in found if name != "images")
+    return [f"digit accuracy on {found['images']:,} validation images: {rates}"]
 
 
 def _parity_rows(rows: Sequence[ParityRow]) -> list[str]:

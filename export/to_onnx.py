@@ -34,15 +34,17 @@ from edge_adder.contract import (
     PROVENANCE_KEY,
     SUM,
 )
-from edge_adder.errors import CheckpointError, FileAccessError, InputError
+from edge_adder.errors import CheckpointError, FileAccessError, InputError, ParityError
 from edge_adder.evaluation.datasets import cached_mnist, find_data_dir
+from edge_adder.evaluation.report import percent
 from edge_adder.files import check_writable, write_together
 from edge_adder.model_file import MAX_MODEL_BYTES
 from edge_adder.parity import PARITY_BOUND
 
 from . import networks, verify
 from .checkpoint import Checkpoint
-from .data import load_mnist
+from .data import load_mnist, split_indices
+from .precision import calibration_images, check_precision, convert, with_provenance
 from .synthetic.digits import draw_digits
 from .trace_errors import describe_trace_error
 from .verify import ParityRow
@@ -64,6 +66,12 @@ GATE_IMAGES = 1000
 
 VECTORS = 300
 """Synthetic digits whose answers by PyTorch are stored beside the model."""
+
+MAX_CHANGED = 0.002
+"""Largest share of the gate's pairs whose answer may change in another precision than float32."""
+
+MAX_ACCURACY_LOSS = 0.0005
+"""Largest share of the validation digits that another precision than float32 may lose."""
 
 _GATE_SEED, _VECTORS_SEED = 1, 2
 
@@ -96,6 +104,8 @@ def export(
     opset: int = OPSET,
     batch: int | None = None,
     data_dir: Path | None = None,
+    precision: str = "float32",
+    max_changed: float = MAX_CHANGED,
 ) -> ExportResult:
     """Write a checkpoint as one ONNX file that describes itself, if it computes the same.
 
@@ -109,21 +119,40 @@ def export(
         batch: A size to fix the first axis of all tensors at; None leaves it symbolic.
         data_dir: Folder with ``MNIST/raw``, for a thousand test images in the gate; where neither
             it nor `EDGE_ADDER_DATA` nor the cache has them, it runs on synthetic digits alone.
+        precision: One of `export.precision.Precision`. Other files than float32 pass the gate by
+            their answers: `max_changed`, and `MAX_ACCURACY_LOSS` on validation images where
+            MNIST is at hand.
+        max_changed: Largest share of the gate's pairs whose answer may change in another precision.
 
     Raises:
-        InputError: `opset` or `batch` cannot be used.
+        InputError: `opset`, `batch`, `precision` or `max_changed` cannot be used.
         CheckpointError: The weights do not fit the network.
         ParityError: The file would not compute what PyTorch computes.
         FileAccessError: A file cannot be written.
     """
     _check_request(out, opset, batch)
+    check_precision(precision)
+    if not 0 <= max_changed < 1:
+        raise InputError(f"max_changed must be 0 or more and below 1, got {max_changed}")
     vectors = out.with_name(f"{out.name.removesuffix('.onnx')}.parity.npz")
     images = gate_images(data_dir)
     network = checkpoint.build()
     networks.probe.check(network, checkpoint.network)
     content = to_onnx(network, checkpoint, opset=opset, batch=batch)
-    adder = EdgeAdder(content)
-    rows = gate(network, adder, images)
+    if precision == "float32":
+        adder = EdgeAdder(content)
+        rows = gate(network, adder, images)
+    else:
+        content, rows = _reduce(
+            content,
+            network,
+            images,
+            precision=precision,
+            max_changed=max_changed,
+            batch=batch,
+            data_dir=data_dir,
+        )
+        adder = EdgeAdder(content)
     write_together({vectors: parity_vectors(network, checkpoint), out: content})
     facts = adder.describe()
     return ExportResult(
@@ -134,6 +163,73 @@ def export(
         parity=rows,
         onnxruntime=facts["onnxruntime"],
     )
+
+
+def _reduce(
+    content: bytes,
+    network: nn.Module,
+    images: dict[str, NDArray[np.uint8]],
+    *,
+    precision: str,
+    max_changed: float,
+    batch: int | None,
+    data_dir: Path | None,
+) -> tuple[bytes, list[ParityRow]]:
+    """Convert a float32 model, pass it through the gate of answers, and note what was measured.
+
+    Raises:
+        ParityError: Too many answers changed, or too much accuracy was lost.
+    """
+    source, calibration = calibration_images(data_dir)
+    with silence():
+        content = convert(content, precision, batch=batch, images=calibration)
+    adder = EdgeAdder(content)
+    rows = [
+        row
+        for description, part in images.items()
+        for row in verify.compare(network, adder, part, description)
+    ]
+    verify.check_answers(rows, network, max_changed)
+    facts: dict[str, Any] = {
+        "precision": precision,
+        "parity": {
+            "against": "PyTorch",
+            "images": ", ".join(f"{description} x 10 numbers" for description in images),
+            "batches": list(verify.BATCHES) if batch is None else [batch],
+            "max_changed": max_changed,
+            "changed_answers": max(row.changed_answers / row.pairs for row in rows),
+            "largest_difference": max(row.largest_difference for row in rows),
+        },
+        "validation": _accuracy(network, adder, data_dir, precision),
+    }
+    if precision == "int8":
+        facts["calibration"] = f"{len(calibration):,} {source}"
+    return with_provenance(content, facts), rows
+
+
+def _accuracy(
+    network: nn.Module, adder: EdgeAdder, data_dir: Path | None, precision: str
+) -> dict[str, Any] | None:
+    """Return the digit accuracy of both on the validation images; None where MNIST is not at hand.
+
+    Raises:
+        ParityError: The file is worse by more than `MAX_ACCURACY_LOSS`.
+    """
+    folder = find_data_dir(data_dir) or cached_mnist()
+    if folder is None:
+        return None
+    mnist = load_mnist(folder, train=True)
+    _, held_out = split_indices(len(mnist), "fixed", 0)
+    validation = mnist.at(held_out)
+    before, after = verify.digit_accuracy(
+        network, adder, validation.images.numpy(), validation.labels.numpy()
+    )
+    if before - after > MAX_ACCURACY_LOSS:
+        raise ParityError(
+            f"precision lost: {precision} reads {percent(after)} of {len(validation):,} validation "
+            f"digits, float32 {percent(before)}; at most {100 * MAX_ACCURACY_LOSS:g} % may be lost"
+        )
+    return {"images": len(validation), "float32": before, precision: after}
 
 
 def _check_request(out: Path, opset: int, batch: int | None) -> None:
@@ -284,7 +380,7 @@ def _trace(network: nn.Module, name: str, opset: int, batch: int | None) -> ir.M
         torch.zeros(count, dtype=torch.int64),
     )
     axis = None if batch else {0: torch.export.Dim(BATCH)}
-    with _silence():
+    with silence():
         try:
             # alone first: torch.onnx.export tries other ways where this fails, and freezes branches
             torch.export.export(network, sample, dynamic_shapes=(axis, axis))
@@ -306,7 +402,7 @@ def _trace(network: nn.Module, name: str, opset: int, batch: int | None) -> ir.M
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Keep what the exporter prints, logs and warns of, for its own developers, off the screen."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

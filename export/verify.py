@@ -134,6 +134,55 @@ def check_batches(adder: EdgeAdder, images: NDArray[np.uint8], description: str)
             )
 
 
+def check_answers(rows: Sequence[ParityRow], network: nn.Module, max_changed: float) -> None:
+    """Let a file of another precision pass by its answers, or say by how much it fails.
+
+    Args:
+        rows: What `compare` returned.
+        network: The float32 network.
+        max_changed: Largest accepted share of the pairs whose answer changed.
+
+    Raises:
+        ParityError: More answers changed, or a network with an exact adder contradicts itself.
+    """
+    exact = any(isinstance(module, ExactAdder) for module in network.modules())
+    for row in rows:
+        if row.changed_answers > max_changed * row.pairs:
+            share = row.changed_answers / row.pairs
+            raise ParityError(
+                f"precision lost: {row.changed_answers} of {row.pairs} answers changed "
+                f"({100 * share:.3g} %) for {row.output} of {row.images} at batch {row.batch}, "
+                f"at most {100 * max_changed:g} % may: see --max-changed"
+            )
+        if exact and row.contradictions:
+            raise ParityError(
+                f"precision lost: sum is not digit + number in {row.contradictions} of "
+                f"{row.pairs} pairs for {row.images} at batch {row.batch}"
+            )
+
+
+def digit_accuracy(
+    network: nn.Module, adder: EdgeAdder, images: NDArray[np.uint8], labels: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Return the share of digits that PyTorch and the file read correctly.
+
+    Args:
+        network: The float32 network.
+        adder: The file, loaded.
+        images: uint8 (count, 1, 28, 28).
+        labels: int64 (count,); 0 to 9.
+    """
+    numbers = np.zeros(len(images), np.int64)
+    expected = reference(network, images, numbers).digit.argmax(1)
+    size = adder.batch or BATCHES[-1]
+    found = []
+    for chunk in _chunks(len(images), size):
+        part = np.resize(images[chunk], (size, *images.shape[1:]))  # a fixed batch is filled up
+        count = len(labels[chunk])
+        found.append(adder.run(part, np.zeros(size, np.int64)).digit[:count].argmax(1))
+    return float((expected == labels).mean()), float((np.concatenate(found) == labels).mean())
+
+
 def check(rows: Sequence[ParityRow], network: nn.Module) -> None:
     """Let a file pass, or say by how much it fails.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,6 +36,21 @@ OpsetOption = Annotated[
 BatchOption = Annotated[
     str, typer.Option(metavar="dynamic|N", help="Batch size that the file takes: any, or only N.")
 ]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        metavar="float32|float16|int8",
+        help="What the file computes in. Try other files than float32 on the device: "
+        "`edge-adder compare` tells what they cost and gain.",
+    ),
+]
+MaxChangedOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="PERCENT",
+        help="Answers that may change in float16 or int8, in percent of the gate's (default: 0.2).",
+    ),
+]
 
 
 def export(
@@ -45,6 +60,8 @@ def export(
     opset: OpsetOption = None,
     batch: BatchOption = "dynamic",
     data_dir: MnistOption = None,
+    precision: PrecisionOption = "float32",
+    max_changed: MaxChangedOption = None,
 ) -> None:
     """Write a checkpoint as an ONNX file, if it gives the same answers as PyTorch.
 
@@ -53,5 +70,6 @@ def export(
     stored beside it, as NAME.parity.npz.
     """
     commands = load_tools("export", "edge_adder.export.commands")
-    options = {"opset": opset, "batch": batch, "data_dir": data_dir}
+    options: dict[str, Any] = {"opset": opset, "batch": batch, "data_dir": data_dir}
+    options |= {"precision": precision, "max_changed": max_changed}
     print(commands.export(checkpoint, network, out, **options))

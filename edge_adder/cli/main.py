@@ -24,7 +24,7 @@ from edge_adder.cli.output import say, say_traceback
 from edge_adder.errors import EdgeAdderError, ExitCode
 
 COMMANDS = (
-    *("predict", "info", "bench", "evaluate", "doctor"),
+    *("predict", "info", "bench", "evaluate", "compare", "doctor"),
     *("networks", "data", "train", "export", "adopt"),
 )
 """Names of the commands; each is a function in a module of its name, beside an ``EXAMPLE``."""

@@ -50,7 +50,7 @@ def evaluate(
     """
     if out is not None:
         make_folder(out)
-    images, unreadable = _prepare(pictures)
+    images, unreadable = prepare_all(pictures)
     progress(len(unreadable))
     readable = np.array([i for i in range(len(pictures)) if i not in unreadable], np.intp)
     answers = _run_all_numbers(adder, images, readable, progress)
@@ -61,7 +61,7 @@ def evaluate(
     return evaluation
 
 
-def _prepare(pictures: LabelledPictures) -> tuple[NDArray[np.uint8], dict[int, str]]:
+def prepare_all(pictures: LabelledPictures) -> tuple[NDArray[np.uint8], dict[int, str]]:
     """Prepare all images.
 
     Returns:
