@@ -12,7 +12,7 @@ from edge_adder.errors import CheckpointError, InputError
 
 from . import adopt as adoption
 from . import checkpoint as checkpoints
-from . import networks, report, to_onnx
+from . import networks, own_digits, report, to_onnx
 from . import train as training
 from .catalogue import catalogue
 from .checkpoint import Checkpoint
@@ -64,6 +64,48 @@ def train(
             observer.interrupted(config)
             raise
     return report.train_report(config, result)
+
+
+def continue_training(
+    start: str,
+    given: dict[str, Any],
+    *,
+    device: str,
+    data_dir: Path | None,
+    out: Path | None,
+) -> str:
+    """Train a checkpoint further on pictures of the user's own, and report.
+
+    Args:
+        start: A network with a committed checkpoint, or the path of a checkpoint.
+        given: The fields of `TrainConfig` that the user named.
+        device: As in `TrainConfig`.
+        data_dir: The folder of labelled pictures.
+        out: Folder of the run; None for ``runs/NETWORK-own``.
+
+    Raises:
+        EdgeAdderError: As `export.own_digits.continue_training`.
+    """
+    if data_dir is None:
+        raise InputError("--from needs your labelled pictures: name their --data-dir")
+    if start in networks.NETWORKS:
+        loaded = _load(None, given.get("network", start))
+        if loaded.network != start:
+            raise InputError(f"the checkpoint of {start} is not of network {loaded.network}")
+    else:
+        loaded = _load(Path(start), given.get("network"))
+    name = loaded.network.rpartition(":")[2]
+    config = TrainConfig(
+        **own_digits.SETTINGS
+        | given
+        | {"network": loaded.network, "device": device, "out": out or Path("runs") / f"{name}-own"}
+    )
+    own = own_digits.load(data_dir, config.seed)
+    for line in own.left_out:
+        print(f"edge-adder: left out: {line}", file=sys.stderr)
+    with report.ProgressBar() as observer:
+        result = own_digits.continue_training(config, loaded, own, observer)
+    return report.continue_report(result, own)
 
 
 def _resumed_config(

@@ -20,6 +20,7 @@ from .config import TrainConfig
 from .evaluate import Accuracy
 from .history import EpochRecord
 from .networks.parts import Network
+from .own_digits import ContinueResult, OwnDigits
 from .to_onnx import VECTORS, ExportResult
 from .train import Observer, TrainResult
 from .verify import ParityRow
@@ -45,6 +46,27 @@ def _bar(name: str, test: Accuracy) -> list[str]:
     bar = f"digit {percent(digit_bar)}"
     bar += f" and sum {percent(network.sum_bar)}" if network.sum_bar else ""
     return [f"bar of {bar} on the test images: {'passed' if passed else 'not reached'}"]
+
+
+def continue_report(result: ContinueResult, own: OwnDigits) -> str:
+    """Return the accuracies before and after, on the user's pictures and on MNIST."""
+    rows = [
+        ("your digits", result.own_before, result.own_after),
+        ("MNIST", result.mnist_before, result.mnist_after),
+    ]
+    lines = [f"{'validation':12}{'pictures':>9}{'digit before':>14}{'after':>9}{'sum after':>11}"]
+    for name, before, after in rows:
+        lines.append(
+            f"{name:12}{after.pairs // 10:>9,}{percent(before.digit):>14}"
+            f"{percent(after.digit):>9}{percent(after.sum):>11}"
+        )
+    return "\n".join(
+        [
+            *lines,
+            f"learned from {len(own.train_set):,} of your pictures, mixed with MNIST",
+            f"checkpoint: {result.checkpoint}",
+        ]
+    )
 
 
 def export_report(result: ExportResult) -> str:

@@ -80,7 +80,7 @@ class TrainResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class Run:
     """What every epoch needs.
 
     Attributes:
@@ -141,13 +141,13 @@ def train(
         run.state.load(config.out / RESUME_FILE)
     else:
         run.state.save(config.out / RESUME_FILE, identity)
-    _learn(run, identity)
+    learn(run, identity)
     return _finish(run, test=test)
 
 
 def _start(
     config: TrainConfig, mnist: LabelledImages, device: torch.device, observer: Observer
-) -> _Run:
+) -> Run:
     """Divide the images, add the synthetic ones, and make a network."""
     learned, held_out = split_indices(len(mnist), config.split, config.seed)
     train_set = with_synthetic(mnist.at(learned), config.synthetic_digits, config.negatives)
@@ -165,7 +165,7 @@ def _start(
         folder=config.out.parent / CACHE_DIR,
     )
     make_folder(config.out)
-    return _Run(
+    return Run(
         config=config,
         train_set=train_set,
         augmented=augmented,
@@ -188,7 +188,7 @@ def _handwriting(config: TrainConfig) -> list[LabelledImages]:
     return parts
 
 
-def _learn(run: _Run, identity: dict[str, Any]) -> None:
+def learn(run: Run, identity: dict[str, Any]) -> None:
     """Train and record every epoch that is not done yet."""
     config, state = run.config, run.state
     done = len(state.history)
@@ -217,7 +217,7 @@ def _learn(run: _Run, identity: dict[str, Any]) -> None:
         run.observer.epoch(record)
 
 
-def _train_epoch(run: _Run, scheduler: LambdaLR, epoch: int) -> float:
+def _train_epoch(run: Run, scheduler: LambdaLR, epoch: int) -> float:
     """Learn from the images once, in a new order; return the mean loss in nats.
 
     The last images of the order, fewer than a batch, are left for another epoch.
@@ -244,7 +244,7 @@ def _train_epoch(run: _Run, scheduler: LambdaLR, epoch: int) -> float:
     return float(losses) / run.steps
 
 
-def _step(run: _Run, images: Tensor, labels: Tensor, number: Tensor) -> Tensor:
+def _step(run: Run, images: Tensor, labels: Tensor, number: Tensor) -> Tensor:
     """Move the weights, and their average, by one batch; return its mean loss in nats."""
     state, bfloat16 = run.state, run.config.precision == "bfloat16"
     with torch.autocast(labels.device.type, torch.bfloat16, enabled=bfloat16):
@@ -274,7 +274,7 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _finish(run: _Run, *, test: bool) -> TrainResult:
+def _finish(run: Run, *, test: bool) -> TrainResult:
     """Write the final checkpoint and the plots; use the test images once, if at all."""
     config, network = run.config, run.state.average.module
     validation, confusion = evaluate(network, run.validation)
@@ -289,14 +289,14 @@ def _finish(run: _Run, *, test: bool) -> TrainResult:
     return TrainResult(config.out / CHECKPOINT_FILE, validation, tested)
 
 
-def _save_plots(run: _Run, confusion: Tensor, title: str) -> None:
+def _save_plots(run: Run, confusion: Tensor, title: str) -> None:
     curves = plots.curves(run.state.history)
     write_atomically(run.config.out / CURVES_FILE, curves)
     matrix = confusion_matrix(confusion.tolist(), title)
     write_atomically(run.config.out / CONFUSION_FILE, matrix)
 
 
-def _save_results(run: _Run, metrics: dict[str, Any]) -> None:
+def _save_results(run: Run, metrics: dict[str, Any]) -> None:
     """Write the checkpoint with the averaged weights, and the history."""
     config, state = run.config, run.state
     weights = state.average.module.state_dict()

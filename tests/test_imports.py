@@ -27,6 +27,7 @@ CORE = {"edge_adder.contract", "edge_adder.errors", "edge_adder.files"}
 """What stands on the standard library alone, and serves both sides."""
 
 SHARED = CORE | {
+    "edge_adder.checks",
     "edge_adder.evaluation.datasets",
     "edge_adder.evaluation.report",
     "edge_adder.preprocessing.morphology",
@@ -36,7 +37,7 @@ SHARED = CORE | {
 }
 """What the development tools share with the runtime; it runs no model."""
 
-CHECKERS = {"to_onnx.py", "verify.py"}
+CHECKERS = {"to_onnx.py", "verify.py", "adopt.py"}
 """The files of `export` that run what it made."""
 
 

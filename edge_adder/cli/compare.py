@@ -97,13 +97,12 @@ def _pictures(
     """Return prepared images, their labels if they are known, and what they are."""
     from edge_adder.contract import IMAGE
     from edge_adder.evaluation import datasets
-    from edge_adder.evaluation.evaluate import prepare_all
     from edge_adder.parity import bundled_vectors
 
     if datasets.find_data_dir(data_dir) is None:
         return bundled_vectors()[IMAGE.name], None, "the drawn digits beside the bundled model"
     pictures = datasets.load(data_dir)
-    images, unreadable = prepare_all(pictures)
+    images, unreadable = datasets.prepare_all(pictures)
     kept = [index for index in range(len(pictures)) if index not in unreadable]
     if not kept:
         raise InputError(f"no picture in {pictures.source} can be read")

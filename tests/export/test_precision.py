@@ -66,7 +66,7 @@ def test_an_exact_adder_stays_exact(committed: Checkpoint, precision: str, tmp_p
 def test_a_learned_adder_that_int8_breaks_is_refused(tmp_path: Path) -> None:
     """`early-fusion` adds in a layer whose ranges int8 is too coarse for; float16 is not."""
     loaded = checkpoints.load(checkpoints.committed("early-fusion"))
-    with pytest.raises(ParityError, match="answers changed .* for sum of"):
+    with pytest.raises(ParityError, match=r"answers changed .* for sum of"):
         to_onnx.export(loaded, tmp_path / "small.onnx", precision="int8")
     assert list(tmp_path.glob("*.onnx")) == []
     to_onnx.export(loaded, tmp_path / "small.onnx", precision="float16")
