@@ -19,6 +19,7 @@ import typer
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from PIL import Image
+from torch import nn
 
 from benchmarks.report import graph_paragraphs
 from benchmarks.search.time import SAMPLE, time_adders
@@ -29,7 +30,6 @@ from edge_adder.errors import InputError
 from edge_adder.session import open_session, session_options
 from export import checkpoint as checkpoints
 from export.catalogue import count_multiply_adds
-from export.networks.parts import Network
 
 MATRIX_SIDE = 512
 """Side of the square matrices whose product measures the core; they fit into its L2 cache."""
@@ -50,7 +50,7 @@ def main(
     print("\n\n".join(graph_paragraphs(measure(adder, network, calls))))
 
 
-def measure(adder: EdgeAdder, network: Network, calls: int) -> dict[str, Any]:
+def measure(adder: EdgeAdder, network: nn.Module, calls: int) -> dict[str, Any]:
     """Measure each operator's share of the median, and how near the whole is to the core's peak.
 
     Args:

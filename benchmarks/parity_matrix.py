@@ -25,6 +25,7 @@ import onnx.reference
 import onnxruntime as ort
 import typer
 from numpy.typing import NDArray
+from torch import nn
 
 from edge_adder import Outputs, parity
 from edge_adder.contract import IMAGE, NUMBER
@@ -34,7 +35,6 @@ from edge_adder.providers import EXECUTION_PROVIDERS
 from edge_adder.session import open_session
 from export import checkpoint as checkpoints
 from export.data import load_mnist
-from export.networks.parts import Network
 from export.to_onnx import to_onnx
 from export.verify import all_pairs, reference
 
@@ -84,7 +84,7 @@ def run_configs() -> list[RunConfig]:
 
 def run_matrix(
     content: bytes,
-    network: Network,
+    network: nn.Module,
     images: NDArray[np.uint8],
     shards: Path,
     *,
@@ -168,7 +168,7 @@ def compare(found: Outputs, expected: Outputs) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def _origin(content: bytes, network: Network, images: NDArray[np.uint8]) -> dict[str, Any]:
+def _origin(content: bytes, network: nn.Module, images: NDArray[np.uint8]) -> dict[str, Any]:
     """Return what a stored row must have in common with this run to be of use."""
     return {
         "model": hashlib.sha256(content).hexdigest(),

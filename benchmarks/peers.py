@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import typer
 from numpy.typing import NDArray
+from torch import nn
 
 from edge_adder import EdgeAdder
 from edge_adder.bench.timing import CallLatency, time_interleaved
@@ -25,7 +26,6 @@ from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
 from edge_adder.errors import CheckpointError, one_line
 from edge_adder.parity import COMPARED_ABOVE, bundled_vectors
 from export import checkpoint as checkpoints
-from export.networks.parts import Network
 
 BATCHES = (1, 64)
 
@@ -40,7 +40,7 @@ Peer: TypeAlias = Callable[[Images, Numbers], Call]
 """Returns a call without arguments that answers these images: digit and sum."""
 
 
-def compare_peers(adder: EdgeAdder, network: Network, calls: int) -> dict[str, Any]:
+def compare_peers(adder: EdgeAdder, network: nn.Module, calls: int) -> dict[str, Any]:
     """Time all peers on the same images.
 
     Args:
@@ -75,7 +75,7 @@ def compare_peers(adder: EdgeAdder, network: Network, calls: int) -> dict[str, A
     return {"threads": adder.threads, "batches": batches, "absent": absent}
 
 
-def peers(adder: EdgeAdder, network: Network) -> dict[str, Peer]:
+def peers(adder: EdgeAdder, network: nn.Module) -> dict[str, Peer]:
     """Return all peers by name and version."""
     onnxruntime = f"onnxruntime {_version('onnxruntime')}"
     pytorch = f"PyTorch {_version('torch')}"
@@ -90,7 +90,7 @@ def peers(adder: EdgeAdder, network: Network) -> dict[str, Peer]:
 
 
 def _prepare_peers(
-    adder: EdgeAdder, network: Network, images: Images, numbers: Numbers
+    adder: EdgeAdder, network: nn.Module, images: Images, numbers: Numbers
 ) -> tuple[dict[str, Call], dict[str, str]]:
     """Make a call of each peer and check its answers.
 
@@ -166,12 +166,12 @@ def _pytorch(network: Callable[..., Any], images: Images, numbers: Numbers) -> C
     return call
 
 
-def _compiled(network: Network) -> Callable[..., Any]:
+def _compiled(network: nn.Module) -> Callable[..., Any]:
     torch.compiler.reset()
     return torch.compile(network, mode="default", dynamic=False)
 
 
-def _script(network: Network, images: Images, numbers: Numbers) -> Callable[..., Any]:
+def _script(network: nn.Module, images: Images, numbers: Numbers) -> Callable[..., Any]:
     example = torch.from_numpy(images), torch.from_numpy(numbers)
     with torch.no_grad():
         traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]

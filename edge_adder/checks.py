@@ -64,8 +64,13 @@ def check_arrays(images: object, numbers: object, batch: int | None) -> int:
     return count
 
 
+SUM_TOLERANCE = 1e-3
+"""Largest accepted distance of the sum of an output's probabilities from 1. A log-softmax in
+float32 is within 1e-6; one in float16, within 1e-3."""
+
+
 def check_outputs(name: str, outputs: Outputs, count: int) -> None:
-    """Refuse a model whose outputs for blank images break the contract.
+    """Refuse a model whose outputs for blank and for noisy images break the contract.
 
     Args:
         name: Stands for the model in messages.
@@ -73,16 +78,41 @@ def check_outputs(name: str, outputs: Outputs, count: int) -> None:
         count: Number of images.
 
     Raises:
-        ModelError: An output has another shape than the contract's, or is not finite.
+        ModelError: An output has another shape than the contract's, is not finite, or has no
+            log-probabilities, whose exp sums to 1 within `SUM_TOLERANCE`.
     """
     for spec, found in zip((DIGIT, SUM), outputs, strict=True):
         finite = np.isfinite(found)
         if found.shape != (count, *spec.shape[1:]) or not finite.all():
             raise ModelError(
-                f"{name} is damaged: {spec.name} of a blank image must be "
+                f"{name} is damaged: {spec.name} must be "
                 f"{(count, *spec.shape[1:])} finite numbers, got {found.shape} with "
                 f"{np.count_nonzero(finite)} finite"
             )
+        wrong = describe_distribution(found)
+        if wrong:
+            raise ModelError(f"{name} breaks the contract: {spec.name} {wrong}")
+
+
+def describe_distribution(output: NDArray[np.float32]) -> str:
+    """Say what is wrong with an output that has no log-probabilities; nothing where it has.
+
+    Args:
+        output: float32 (batch, classes).
+    """
+    if not np.isfinite(output).all():
+        return "has values that are NaN or infinite"
+    totals = np.exp(np.minimum(output, 80.0), dtype=np.float64).sum(1)  # exp(80) is finite
+    if output.max() <= SUM_TOLERANCE and np.abs(totals - 1).max() <= SUM_TOLERANCE:
+        return ""
+    sums = output.sum(1, dtype=np.float64)
+    if output.min() >= 0 and np.abs(sums - 1).max() <= SUM_TOLERANCE:
+        return "has probabilities, expected their logarithms: use log_softmax(dim=1), not softmax"
+    worst = float(totals[np.abs(totals - 1).argmax()])
+    return (
+        f"has no log-probabilities: exp of them sums to {worst:.3g}, expected 1 within "
+        f"{SUM_TOLERANCE:g}: append log_softmax(dim=1)"
+    )
 
 
 def _wrong_array(

@@ -101,14 +101,14 @@ def _known_fields(
         if next(counter) > MAX_FIELDS:
             raise ValueError(f"it has more than {MAX_FIELDS:,} fields")
         field_start = at
-        tag, at = _varint(data, at, end)
+        tag, at = read_varint(data, at, end)
         kind = tag & 7
         start = at
         if kind == _LENGTH:
-            size, start = _varint(data, at, end)
+            size, start = read_varint(data, at, end)
             at = start + size
         elif kind == _VARINT:
-            _, at = _varint(data, at, end)
+            _, at = read_varint(data, at, end)
         elif kind in _FIXED_SIZES:
             at += _FIXED_SIZES[kind]
         else:
@@ -121,7 +121,7 @@ def _known_fields(
             yield known[tag], start, at
 
 
-def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
+def read_varint(data: bytes, at: int, end: int) -> tuple[int, int]:
     """Read a number of variable length; return it with the position after it."""
     value = shift = 0
     while at < end and shift < 70:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge_adder.batching import BatchOptions, Model, predict_columns, predict_many
 from edge_adder.checks import check_arrays, check_number, check_outputs
-from edge_adder.contract import DIGIT, DIGITS, IMAGE, IMAGE_SIDE, NUMBER, SUM, SUMS
+from edge_adder.contract import DIGIT, DIGITS, FULL_INK, IMAGE, IMAGE_SIDE, NUMBER, SUM, SUMS
 from edge_adder.environment import Threads, thread_count
 from edge_adder.errors import EdgeAdderError
 from edge_adder.limits import DEFAULT_MAX_PIXELS
@@ -94,9 +94,7 @@ class EdgeAdder:
             check_self_contained(name, content)
         self._load(name, content, provider, thread_total, spinning)
         if model is not None:
-            count = self.batch or 1
-            blank = np.zeros((count, 1, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
-            check_outputs(name, self.run(blank, np.zeros(count, np.int64)), count)
+            self._check(name)
 
     def _load(
         self, name: str, content: bytes, provider: Provider, threads: int, spinning: bool
@@ -106,6 +104,14 @@ class EdgeAdder:
         self._session = session
         self._description = check_contract(name, session.read_metadata(), session.read_tensors())
         self._batch = self._description.batch
+
+    def _check(self, name: str) -> None:
+        """Refuse a model that does not answer with log-probabilities."""
+        count = self.batch or 1
+        shape = (count, 1, IMAGE_SIDE, IMAGE_SIDE)
+        noise = np.random.default_rng(0).integers(FULL_INK + 1, size=shape, dtype=np.uint8)
+        for images in (np.zeros(shape, np.uint8), noise):
+            check_outputs(name, self.run(images, np.arange(count) % DIGITS), count)
 
     def __getstate__(self) -> tuple[Any, ...]:
         session = self._session
@@ -180,7 +186,12 @@ class EdgeAdder:
         return copy.deepcopy(self._description.provenance)
 
     def describe(self) -> dict[str, Any]:
-        """Return everything that is known about the loaded model, in JSON's types."""
+        """Return everything that is known about the loaded model, in JSON's types.
+
+        ``measured`` is counted from the file itself, and ``provenance`` is what the file claims.
+        """
+        from edge_adder.onnx_facts import measure  # noqa: PLC0415  not for predictions
+
         return {
             "model": self.model,
             "size_bytes": len(self._content),
@@ -190,6 +201,7 @@ class EdgeAdder:
             "spinning": self.spinning,
             "onnxruntime": ONNXRUNTIME_VERSION,
             "contract": self.contract,
+            "measured": measure(self._content),
             "provenance": self.provenance,
         }
 

@@ -14,9 +14,10 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from edge_adder.files import make_folder, write_atomically
-from export.augment import Augmentation, augment
-from export.data import LabelledImages
-from export.synthetic.handwriting import HandwritingAugmentation, augment_handwriting
+
+from .augment import Augmentation, augment
+from .data import LabelledImages
+from .synthetic.handwriting import HandwritingAugmentation, augment_handwriting
 
 CACHE_DIR = "augmentation_cache"
 """Folder of the cached passes, beside the folders of the runs."""

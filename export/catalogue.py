@@ -13,9 +13,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from edge_adder.contract import IMAGE_SIDE
-from export import networks
-from export.checkpoint import WEIGHTS_DIR
-from export.networks.parts import Network
+
+from . import networks
+from .checkpoint import WEIGHTS_DIR
 
 MEASURED_FILE = "networks.json"
 """What `python -m benchmarks.networks` measured, beside the checkpoints. By network: the SHA-256 of
@@ -93,7 +93,7 @@ def count_folded_parameters(network: nn.Module) -> int:
     return count_parameters(network) - biases  # of its weight and its bias, one is left
 
 
-def count_multiply_adds(network: Network) -> int:
+def count_multiply_adds(network: nn.Module) -> int:
     """Count the multiply-adds for one image, of convolutions and linear layers without biases."""
     network = copy.deepcopy(network).to("meta").eval()  # shapes alone
     with torch.device("meta"), FlopCounterMode(display=False) as counter:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 from edge_adder.errors import CheckpointError, InputError
-from export import checkpoint as checkpoints
-from export import networks, report, to_onnx, triton
-from export import train as training
-from export.catalogue import catalogue
-from export.config import TrainConfig
-from export.handwriting import sets
-from export.handwriting.download import download, missing_parts
-from export.resume import RESUME_FILE, read_header
+
+from . import adopt as adoption
+from . import checkpoint as checkpoints
+from . import networks, own_digits, report, to_onnx, triton
+from . import train as training
+from .catalogue import catalogue
+from .checkpoint import Checkpoint
+from .config import TrainConfig
+from .handwriting import sets
+from .handwriting.download import download, missing_parts
+from .resume import RESUME_FILE, read_header
 
 
 def train(
@@ -44,7 +48,8 @@ def train(
         EdgeAdderError: As `export.train.train`.
     """
     network = given.get("network", networks.DEFAULT)
-    out = out or Path("runs") / (f"{network}-published" if recipe == "published" else network)
+    name = network.rpartition(":")[2]  # of a class of the user's own
+    out = out or Path("runs") / (f"{name}-published" if recipe == "published" else name)
     places: dict[str, Any] = {"device": device, "data_dir": data_dir, "out": out}
     if resume:
         config = _resumed_config(given, recipe, places)
@@ -61,11 +66,59 @@ def train(
     return report.train_report(config, result)
 
 
+def continue_training(
+    start: str,
+    given: dict[str, Any],
+    *,
+    device: str,
+    data_dir: Path | None,
+    out: Path | None,
+) -> str:
+    """Train a checkpoint further on pictures of the user's own, and report.
+
+    Args:
+        start: A network with a committed checkpoint, or the path of a checkpoint.
+        given: The fields of `TrainConfig` that the user named.
+        device: As in `TrainConfig`.
+        data_dir: The folder of labelled pictures.
+        out: Folder of the run; None for ``runs/NETWORK-own``.
+
+    Raises:
+        EdgeAdderError: As `export.own_digits.continue_training`.
+    """
+    if data_dir is None:
+        raise InputError("--from needs your labelled pictures: name their --data-dir")
+    if start in networks.NETWORKS:
+        loaded = _load(None, given.get("network", start))
+        if loaded.network != start:
+            raise InputError(f"the checkpoint of {start} is not of network {loaded.network}")
+    else:
+        loaded = _load(Path(start), given.get("network"))
+    name = loaded.network.rpartition(":")[2]
+    config = TrainConfig(
+        **own_digits.SETTINGS
+        | given
+        | {"network": loaded.network, "device": device, "out": out or Path("runs") / f"{name}-own"}
+    )
+    own = own_digits.load(data_dir, config.seed)
+    for line in own.left_out:
+        print(f"edge-adder: left out: {line}", file=sys.stderr)
+    with report.ProgressBar() as observer:
+        result = own_digits.continue_training(config, loaded, own, observer)
+    return report.continue_report(result, own)
+
+
 def _resumed_config(
     given: dict[str, Any], recipe: str | None, places: dict[str, Any]
 ) -> TrainConfig:
     """Return the settings of the run in ``places["out"]``, with what the user named over them."""
     stored = read_header(places["out"] / RESUME_FILE)["recipe"]
+    network = str(stored.get("network"))
+    if networks.own.is_own(network) and "network" not in given:
+        raise InputError(
+            f"the run in {places['out']} is of a network that is not in edge-adder: pass "
+            f"--network {shlex.quote(network)}, which runs that file"
+        )
     if recipe is not None:
         network = given.get("network", stored["network"])
         given = TrainConfig.for_network(recipe=recipe, **given | {"network": network}).recipe()
@@ -85,23 +138,25 @@ def export(
     opset: int | None,
     batch: str,
     data_dir: Path | None,
+    precision: str,
+    max_changed: float | None,
 ) -> str:
     """Export through the gate, and report what it measured.
 
     Args:
         checkpoint: The file; None for the committed checkpoint of `network`.
-        network: A network's name; None for the default, or for that of `checkpoint`.
+        network: A network's name or class; None for the default, or for that of `checkpoint`.
         out: The file to write.
         opset: None for the default.
         batch: ``dynamic`` or a number.
         data_dir: As in `export.to_onnx.export`.
+        precision: As in `export.to_onnx.export`.
+        max_changed: As in `export.to_onnx.export`, in percent; None for the default.
 
     Raises:
         EdgeAdderError: As `export.to_onnx.export`.
     """
-    loaded = checkpoints.load(checkpoint or checkpoints.committed(network or networks.DEFAULT))
-    if network is not None and loaded.network != network:
-        raise InputError(f"{checkpoint} is of network {loaded.network}, not {network}")
+    loaded = _load(checkpoint, network)
     if batch != "dynamic" and not (batch.isascii() and batch.isdigit()):
         raise InputError(f"batch must be 'dynamic' or 1 to {to_onnx.MAX_BATCH}, got {batch!r}")
     result = to_onnx.export(
@@ -110,6 +165,8 @@ def export(
         opset=to_onnx.OPSET if opset is None else opset,
         batch=None if batch == "dynamic" else int(batch),
         data_dir=data_dir,
+        precision=precision,
+        max_changed=to_onnx.MAX_CHANGED if max_changed is None else max_changed / 100,
     )
     return report.export_report(result)
 
@@ -118,9 +175,7 @@ def export_triton(
     checkpoint: Path | None,
     network: str | None,
     repository: Path,
-    *,
-    opset: int | None,
-    data_dir: Path | None,
+    **options: Any,
 ) -> str:
     """Export through the gate into a model repository, and report what it measured.
 
@@ -128,27 +183,63 @@ def export_triton(
         checkpoint: As in `export`.
         network: As in `export`.
         repository: Folder of the repository.
-        opset: As in `export`.
-        data_dir: As in `export`.
+        **options: As in `export`.
 
     Raises:
         EdgeAdderError: As `export.to_onnx.export`.
     """
     with triton.version_folder(repository) as folder:
-        options = {"opset": opset, "data_dir": data_dir}
-        said = export(checkpoint, network, folder / "model.onnx", batch="dynamic", **options)  # type: ignore[arg-type]
+        said = export(checkpoint, network, folder / "model.onnx", batch="dynamic", **options)
     return f"{said}\n{triton.write_config(repository)}: settings for Triton"
 
 
-def committed_onnx(network: str) -> bytes:
-    """Return the ONNX file of a network's committed checkpoint, without the gate.
+def adopt(
+    model: Path,
+    out: Path,
+    *,
+    network: str | None,
+    checkpoint: Path | None,
+    data_dir: Path | None,
+) -> str:
+    """Take over a model file that another program made, and report.
+
+    Args:
+        model: The ONNX file.
+        out: The file to write.
+        network: The reference, with `checkpoint`, as in `export`; None for both without one.
+        checkpoint: Its weights.
+        data_dir: As in `export.to_onnx.export`.
+
+    Raises:
+        EdgeAdderError: As `export.adopt.adopt`.
+    """
+    named = network is not None or checkpoint is not None
+    reference = _load(checkpoint, network) if named else None
+    return report.adopt_report(adoption.adopt(model, out, reference=reference, data_dir=data_dir))
+
+
+def _load(checkpoint: Path | None, network: str | None) -> Checkpoint:
+    """Return a checkpoint; without a path, the committed one of a network."""
+    if checkpoint is not None:
+        return checkpoints.load(checkpoint, network)
+    return checkpoints.load(checkpoints.committed(network or networks.DEFAULT), network)
+
+
+def as_onnx(checkpoint: Path | None, network: str | None) -> bytes:
+    """Return the ONNX file of a checkpoint, without the gate.
+
+    Args:
+        checkpoint: As in `export`.
+        network: As in `export`.
 
     Raises:
         InputError: No network has this name.
-        CheckpointError: No checkpoint is committed for it.
+        CheckpointError: The checkpoint is refused, or none is committed.
     """
-    loaded = checkpoints.load(checkpoints.committed(network))
-    return to_onnx.to_onnx(loaded.build(), loaded)
+    loaded = _load(checkpoint, network)
+    built = loaded.build()
+    networks.probe.check(built, loaded.network)
+    return to_onnx.to_onnx(built, loaded)
 
 
 def networks_facts() -> list[dict[str, Any]]:

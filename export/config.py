@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from edge_adder.errors import InputError
-from export import networks
-from export.data import Split
+
+from . import networks
+from .data import Split
+from .networks.parts import Network
 
 Recipe = Literal["ours", "published"]
 """Where a network's settings come from: chosen here, or from its source."""
@@ -46,7 +48,7 @@ class TrainConfig:
     """Everything that decides a training run.
 
     Attributes:
-        network: A key of `export.networks.NETWORKS`.
+        network: A key of `export.networks.NETWORKS`, or a class as `export.networks.own` finds it.
         epochs: Passes over the training set.
         batch_size: Images in each step.
         learning_rate: Highest learning rate of AdamW.
@@ -126,7 +128,7 @@ class TrainConfig:
         """Return the settings that a network is trained with.
 
         Args:
-            network: A key of `export.networks.NETWORKS`.
+            network: As in the class.
             recipe: One of `Recipe`.
             **changes: Fields with other values.
 
@@ -136,7 +138,11 @@ class TrainConfig:
         kind = networks.find(network)
         recipes = get_args(Recipe)
         _require(recipe in recipes, "recipe", recipe, f"one of {', '.join(recipes)}")
-        settings = kind.recipe if recipe == "ours" else kind.published_recipe
+        settings = None
+        if issubclass(kind, Network):
+            settings = kind.recipe if recipe == "ours" else kind.published_recipe
+        elif recipe == "ours":
+            settings = {}
         if settings is None:
             published = [name for name, each in networks.NETWORKS.items() if each.published_recipe]
             raise InputError(

@@ -24,8 +24,9 @@ from edge_adder.evaluation.datasets import (
     has_mnist,
     read_idx_pair,
 )
-from export.synthetic.digits import draw_digits
-from export.synthetic.negatives import NON_DIGIT, draw_negatives
+
+from .synthetic.digits import draw_digits
+from .synthetic.negatives import NON_DIGIT, draw_negatives
 
 Split = Literal["fixed", "random-80-20"]
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from edge_adder.contract import DIGITS
 from edge_adder.evaluation.report import percent
-from export.data import LabelledImages
+
+from .data import LabelledImages
 
 EVALUATION_BATCH = 1000
 """Images for each forward pass where no gradient is needed."""

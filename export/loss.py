@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edge_adder.contract import DIGITS, SUMS
-from export.synthetic.negatives import NON_DIGIT
+
+from .synthetic.negatives import NON_DIGIT
 
 
 def mean_loss(answers: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> Tensor:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge_adder.evaluation.report import percent
-from export.history import EpochRecord
+
+from .history import EpochRecord
 
 
 def curves(history: Sequence[EpochRecord]) -> bytes:
     """Draw training loss and validation error over the epochs."""
-    from export.plot_style import BLUE, GREY, ORANGE, plot, png, use_plain_numbers  # noqa: PLC0415
+    from .plot_style import BLUE, GREY, ORANGE, plot, png, use_plain_numbers  # noqa: PLC0415
 
     epochs = [record.epoch for record in history]
     digit = [100 * (1 - record.digit) for record in history]

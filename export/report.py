@@ -11,30 +11,62 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from edge_adder.evaluation.report import percent
-from export import networks
-from export.catalogue import NetworkFacts
-from export.checkpoint import how_to_make
-from export.config import TrainConfig
-from export.history import EpochRecord
-from export.to_onnx import VECTORS, ExportResult
-from export.train import Observer, TrainResult
+
+from . import networks
+from .adopt import AdoptResult
+from .catalogue import NetworkFacts
+from .checkpoint import how_to_make
+from .config import TrainConfig
+from .evaluate import Accuracy
+from .history import EpochRecord
+from .networks.parts import Network
+from .own_digits import ContinueResult, OwnDigits
+from .to_onnx import VECTORS, ExportResult
+from .train import Observer, TrainResult
+from .verify import ParityRow
 
 _STEPS_BETWEEN_LOSSES = 20  # reading the loss waits for the device
 
 
 def train_report(config: TrainConfig, result: TrainResult) -> str:
     """Return a run's accuracies, and whether the network's bar was reached."""
-    network = networks.find(config.network)
     lines = [f"validation: {result.validation}"]
     if result.test is not None:
-        passed = result.test.digit >= network.digit_bar and result.test.sum >= network.sum_bar
-        bar = f"digit {percent(network.digit_bar)}"
-        bar += f" and sum {percent(network.sum_bar)}" if network.sum_bar else ""
-        lines += [
-            f"test: {result.test}",
-            f"bar of {bar} on the test images: {'passed' if passed else 'not reached'}",
-        ]
+        lines += [f"test: {result.test}", *_bar(config.network, result.test)]
     return "\n".join([*lines, f"checkpoint: {result.checkpoint}"])
+
+
+def _bar(name: str, test: Accuracy) -> list[str]:
+    """Return a line that says whether a network reached its bar, if it has one."""
+    network = networks.find(name)
+    digit_bar = getattr(network, "digit_bar", None)
+    if not issubclass(network, Network) or digit_bar is None:
+        return []
+    passed = test.digit >= digit_bar and test.sum >= network.sum_bar
+    bar = f"digit {percent(digit_bar)}"
+    bar += f" and sum {percent(network.sum_bar)}" if network.sum_bar else ""
+    return [f"bar of {bar} on the test images: {'passed' if passed else 'not reached'}"]
+
+
+def continue_report(result: ContinueResult, own: OwnDigits) -> str:
+    """Return the accuracies before and after, on the user's pictures and on MNIST."""
+    rows = [
+        ("your digits", result.own_before, result.own_after),
+        ("MNIST", result.mnist_before, result.mnist_after),
+    ]
+    lines = [f"{'validation':12}{'pictures':>9}{'digit before':>14}{'after':>9}{'sum after':>11}"]
+    for name, before, after in rows:
+        lines.append(
+            f"{name:12}{after.pairs // 10:>9,}{percent(before.digit):>14}"
+            f"{percent(after.digit):>9}{percent(after.sum):>11}"
+        )
+    return "\n".join(
+        [
+            *lines,
+            f"learned from {len(own.train_set):,} of your pictures, mixed with MNIST",
+            f"checkpoint: {result.checkpoint}",
+        ]
+    )
 
 
 def export_report(result: ExportResult) -> str:
@@ -45,6 +77,7 @@ def export_report(result: ExportResult) -> str:
     return "\n".join(
         [
             *_parity_table(result),
+            *_validation(facts),
             "",
             f"{result.path}: {result.size_bytes:,} bytes, {versions}, {operators}",
             f"{result.vectors}: {VECTORS} synthetic digits with PyTorch's answers",
@@ -52,16 +85,58 @@ def export_report(result: ExportResult) -> str:
     )
 
 
+def adopt_report(result: AdoptResult) -> str:
+    """Return what was checked, and the files that were written."""
+    lines = []
+    if result.vectors is not None:
+        lines = [*_parity_rows(result.parity), ""]
+    renamed = ", ".join(f"{old} is now {new}" for new, old in result.renamed.items())
+    lines += [
+        f"{result.path}: {result.size_bytes:,} bytes, from {result.provenance['adopted']['file']}",
+        *([f"names: {renamed}"] if renamed else []),
+    ]
+    if result.vectors is not None:
+        lines.append(f"{result.vectors}: {VECTORS} synthetic digits with PyTorch's answers")
+    else:
+        lines.append(
+            "no parity vectors: nothing says what the file should compute; name a PyTorch "
+            "reference with --network and --checkpoint"
+        )
+    return "\n".join(lines)
+
+
 def _parity_table(result: ExportResult) -> list[str]:
-    header = f"{'images':24}{'pairs':>8}{'batch':>7}{'output':>8}{'largest difference':>20}"
     return [
         f"PyTorch {torch.__version__.partition('+')[0]} against onnxruntime "
-        f"{result.onnxruntime}, bounds {result.provenance['parity']['bound']:g} and 0:",
+        f"{result.onnxruntime}, {_bounds(result.provenance)}:",
+        *_parity_rows(result.parity),
+    ]
+
+
+def _bounds(provenance: Mapping[str, Any]) -> str:
+    parity = provenance["parity"]
+    if "precision" in provenance:
+        return f"at most {100 * parity['max_changed']:g} % changed answers"
+    return f"bounds {parity['bound']:g} and 0"
+
+
+def _validation(provenance: Mapping[str, Any]) -> list[str]:
+    """Return the accuracy of both precisions on the validation images, where it was measured."""
+    found = provenance.get("validation")
+    if not found:
+        return []
+    rates = ", ".join(f"{name} {percent(found[name])}" for name in found if name != "images")
+    return [f"digit accuracy on {found['images']:,} validation images: {rates}"]
+
+
+def _parity_rows(rows: Sequence[ParityRow]) -> list[str]:
+    header = f"{'images':24}{'pairs':>8}{'batch':>7}{'output':>8}{'largest difference':>20}"
+    return [
         f"{header}{'changed answers':>17}{'sum is not digit + number':>27}",
         *(
             f"{row.images:24}{row.pairs:>8,}{row.batch:>7}{row.output:>8}"
             f"{row.largest_difference:>20.2e}{row.changed_answers:>17}{row.contradictions:>27}"
-            for row in result.parity
+            for row in rows
         ),
     ]
 
@@ -168,6 +243,8 @@ class ProgressBar(Observer):
         if not self._epochs:
             return
         command = ["edge-adder", "train", "--resume", "--out", str(config.out)]
+        if networks.own.is_own(config.network):  # never imported from a file's word
+            command += ["--network", config.network]
         if config.data_dir is not None:
             command += ["--data-dir", str(config.data_dir)]
         self._console.print(

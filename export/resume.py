@@ -16,7 +16,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from edge_adder.errors import CheckpointError, InputError, one_line
 from edge_adder.files import write_atomically
-from export.history import EpochRecord
+
+from .history import EpochRecord
 
 RESUME_FILE = "resume.safetensors"
 """Name of the state's file in the folder of a run."""
@@ -32,11 +33,19 @@ class OptimizerConfig(Protocol):
     """Settings of AdamW and of the average, as `TrainConfig` has them."""
 
     @property
-    def learning_rate(self) -> float: ...
+    def learning_rate(self) -> float:
+        """Highest learning rate of AdamW."""
+        ...
+
     @property
-    def weight_decay(self) -> float: ...
+    def weight_decay(self) -> float:
+        """AdamW's, on weights with two or more axes."""
+        ...
+
     @property
-    def ema_decay(self) -> float: ...
+    def ema_decay(self) -> float:
+        """Decay of the moving average of the weights in each step."""
+        ...
 
 
 class TrainState:

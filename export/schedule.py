@@ -7,7 +7,7 @@ import math
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from export.config import Schedule, TrainConfig
+from .config import Schedule, TrainConfig
 
 _WARMUP = 0.1
 """Share of the run in which the learning rate rises."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import json
+import logging
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -31,15 +34,20 @@ from edge_adder.contract import (
     PROVENANCE_KEY,
     SUM,
 )
-from edge_adder.errors import CheckpointError, FileAccessError, InputError
+from edge_adder.errors import CheckpointError, FileAccessError, InputError, ParityError
 from edge_adder.evaluation.datasets import cached_mnist, find_data_dir
+from edge_adder.evaluation.report import percent
 from edge_adder.files import check_writable, write_together
+from edge_adder.model_file import MAX_MODEL_BYTES
 from edge_adder.parity import PARITY_BOUND
-from export import verify
-from export.checkpoint import Checkpoint
-from export.data import load_mnist
-from export.synthetic.digits import draw_digits
-from export.verify import ParityRow
+
+from . import networks, verify
+from .checkpoint import Checkpoint
+from .data import load_mnist, split_indices
+from .precision import calibration_images, check_precision, convert, with_provenance
+from .synthetic.digits import draw_digits
+from .trace_errors import describe_trace_error
+from .verify import ParityRow
 
 OPSET = 18
 """Opset that PyTorch's exporter writes without conversion; IR version 8."""
@@ -58,6 +66,12 @@ GATE_IMAGES = 1000
 
 VECTORS = 300
 """Synthetic digits whose answers by PyTorch are stored beside the model."""
+
+MAX_CHANGED = 0.002
+"""Largest share of the gate's pairs whose answer may change in another precision than float32."""
+
+MAX_ACCURACY_LOSS = 0.0005
+"""Largest share of the validation digits that another precision than float32 may lose."""
 
 _GATE_SEED, _VECTORS_SEED = 1, 2
 
@@ -90,6 +104,8 @@ def export(
     opset: int = OPSET,
     batch: int | None = None,
     data_dir: Path | None = None,
+    precision: str = "float32",
+    max_changed: float = MAX_CHANGED,
 ) -> ExportResult:
     """Write a checkpoint as one ONNX file that describes itself, if it computes the same.
 
@@ -103,20 +119,40 @@ def export(
         batch: A size to fix the first axis of all tensors at; None leaves it symbolic.
         data_dir: Folder with ``MNIST/raw``, for a thousand test images in the gate; where neither
             it nor `EDGE_ADDER_DATA` nor the cache has them, it runs on synthetic digits alone.
+        precision: One of `export.precision.Precision`. Other files than float32 pass the gate by
+            their answers: `max_changed`, and `MAX_ACCURACY_LOSS` on validation images where
+            MNIST is at hand.
+        max_changed: Largest share of the gate's pairs whose answer may change in another precision.
 
     Raises:
-        InputError: `opset` or `batch` cannot be used.
+        InputError: `opset`, `batch`, `precision` or `max_changed` cannot be used.
         CheckpointError: The weights do not fit the network.
         ParityError: The file would not compute what PyTorch computes.
         FileAccessError: A file cannot be written.
     """
     _check_request(out, opset, batch)
+    check_precision(precision)
+    if not 0 <= max_changed < 1:
+        raise InputError(f"max_changed must be 0 or more and below 1, got {max_changed}")
     vectors = out.with_name(f"{out.name.removesuffix('.onnx')}.parity.npz")
     images = gate_images(data_dir)
     network = checkpoint.build()
+    networks.probe.check(network, checkpoint.network)
     content = to_onnx(network, checkpoint, opset=opset, batch=batch)
-    adder = EdgeAdder(content)
-    rows = gate(network, adder, images)
+    if precision == "float32":
+        adder = EdgeAdder(content)
+        rows = gate(network, adder, images)
+    else:
+        content, rows = _reduce(
+            content,
+            network,
+            images,
+            precision=precision,
+            max_changed=max_changed,
+            batch=batch,
+            data_dir=data_dir,
+        )
+        adder = EdgeAdder(content)
     write_together({vectors: parity_vectors(network, checkpoint), out: content})
     facts = adder.describe()
     return ExportResult(
@@ -127,6 +163,73 @@ def export(
         parity=rows,
         onnxruntime=facts["onnxruntime"],
     )
+
+
+def _reduce(
+    content: bytes,
+    network: nn.Module,
+    images: dict[str, NDArray[np.uint8]],
+    *,
+    precision: str,
+    max_changed: float,
+    batch: int | None,
+    data_dir: Path | None,
+) -> tuple[bytes, list[ParityRow]]:
+    """Convert a float32 model, pass it through the gate of answers, and note what was measured.
+
+    Raises:
+        ParityError: Too many answers changed, or too much accuracy was lost.
+    """
+    source, calibration = calibration_images(data_dir)
+    with silence():
+        content = convert(content, precision, batch=batch, images=calibration)
+    adder = EdgeAdder(content)
+    rows = [
+        row
+        for description, part in images.items()
+        for row in verify.compare(network, adder, part, description)
+    ]
+    verify.check_answers(rows, network, max_changed)
+    facts: dict[str, Any] = {
+        "precision": precision,
+        "parity": {
+            "against": "PyTorch",
+            "images": ", ".join(f"{description} x 10 numbers" for description in images),
+            "batches": list(verify.BATCHES) if batch is None else [batch],
+            "max_changed": max_changed,
+            "changed_answers": max(row.changed_answers / row.pairs for row in rows),
+            "largest_difference": max(row.largest_difference for row in rows),
+        },
+        "validation": _accuracy(network, adder, data_dir, precision),
+    }
+    if precision == "int8":
+        facts["calibration"] = f"{len(calibration):,} {source}"
+    return with_provenance(content, facts), rows
+
+
+def _accuracy(
+    network: nn.Module, adder: EdgeAdder, data_dir: Path | None, precision: str
+) -> dict[str, Any] | None:
+    """Return the digit accuracy of both on the validation images; None where MNIST is not at hand.
+
+    Raises:
+        ParityError: The file is worse by more than `MAX_ACCURACY_LOSS`.
+    """
+    folder = find_data_dir(data_dir) or cached_mnist()
+    if folder is None:
+        return None
+    mnist = load_mnist(folder, train=True)
+    _, held_out = split_indices(len(mnist), "fixed", 0)
+    validation = mnist.at(held_out)
+    before, after = verify.digit_accuracy(
+        network, adder, validation.images.numpy(), validation.labels.numpy()
+    )
+    if before - after > MAX_ACCURACY_LOSS:
+        raise ParityError(
+            f"precision lost: {precision} reads {percent(after)} of {len(validation):,} validation "
+            f"digits, float32 {percent(before)}; at most {100 * MAX_ACCURACY_LOSS:g} % may be lost"
+        )
+    return {"images": len(validation), "float32": before, precision: after}
 
 
 def _check_request(out: Path, opset: int, batch: int | None) -> None:
@@ -188,9 +291,10 @@ def to_onnx(
     Raises:
         CheckpointError: The traced graph is not valid ONNX.
     """
-    model = _trace(network, opset, batch)
+    model = _trace(network, checkpoint.network, opset, batch)
+    _check_inputs(model.graph, checkpoint.network)
     _fold_scale(model.graph)
-    _strip(model)
+    strip(model)
     model.ir_version = onnx.helper.find_min_ir_version_for(
         [onnx.helper.make_opsetid(domain, v) for domain, v in model.opset_imports.items()]
     )
@@ -204,7 +308,13 @@ def to_onnx(
         onnx.checker.check_model(proto, full_check=True)
     except onnx.checker.ValidationError as error:
         raise CheckpointError(f"{checkpoint.network} does not give valid ONNX: {error}") from error
-    return bytes(proto.SerializeToString(deterministic=True))
+    content = bytes(proto.SerializeToString(deterministic=True))
+    if len(content) > MAX_MODEL_BYTES:
+        raise CheckpointError(
+            f"{checkpoint.network} gives a file of {len(content):,} bytes, expected at most "
+            f"{MAX_MODEL_BYTES:,}: make it smaller"
+        )
+    return content
 
 
 def _provenance(
@@ -213,7 +323,7 @@ def _provenance(
     """Return where the file comes from, as it stands in its metadata."""
     operators = Counter(node.op_type for node in model.graph)
     return {
-        "network": checkpoint.network,
+        **origin(checkpoint),
         "weights_sha256": checkpoint.sha256,
         "metrics": checkpoint.metrics,
         "parity": {
@@ -231,6 +341,14 @@ def _provenance(
             name: version(name).partition("+")[0] for name in ("torch", "onnx", "onnxscript")
         },
     }
+
+
+def origin(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the network's name; for one of the user's own, its class and file."""
+    if not networks.own.is_own(checkpoint.network):
+        return {"network": checkpoint.network}
+    source = networks.own.describe(checkpoint.network)
+    return {"network": f"{source['file']}:{source['class']}", "source": source}
 
 
 def parity_vectors(network: nn.Module, checkpoint: Checkpoint) -> bytes:
@@ -254,29 +372,59 @@ def parity_vectors(network: nn.Module, checkpoint: Checkpoint) -> bytes:
     return buffer.getvalue()
 
 
-def _trace(network: nn.Module, opset: int, batch: int | None) -> ir.Model:
+def _trace(network: nn.Module, name: str, opset: int, batch: int | None) -> ir.Model:
     network = copy.deepcopy(network).cpu().eval()
     count = batch or 2  # torch.export takes a 1 for a constant
     sample = (
         torch.zeros(count, 1, IMAGE_SIDE, IMAGE_SIDE, dtype=torch.uint8),
         torch.zeros(count, dtype=torch.int64),
     )
-    axis = {0: torch.export.Dim(BATCH)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's, for its own developers
-        program = torch.onnx.export(
-            network,
-            sample,
-            dynamo=True,
-            opset_version=opset,
-            input_names=[IMAGE.name, NUMBER.name],
-            output_names=[DIGIT.name, SUM.name],
-            dynamic_shapes=None if batch else {IMAGE.name: axis, NUMBER.name: axis},
-            verbose=False,
-        )
+    axis = None if batch else {0: torch.export.Dim(BATCH)}
+    with silence():
+        try:
+            # alone first: torch.onnx.export tries other ways where this fails, and freezes branches
+            torch.export.export(network, sample, dynamic_shapes=(axis, axis))
+            program = torch.onnx.export(
+                network,
+                sample,
+                dynamic_shapes=(axis, axis) if axis else None,
+                dynamo=True,
+                opset_version=opset,
+                input_names=[IMAGE.name, NUMBER.name],
+                output_names=[DIGIT.name, SUM.name],
+                verbose=False,
+            )
+        except Exception as error:
+            raise CheckpointError(f"{name} {describe_trace_error(error, network)}") from error
     if program is None:
         raise CheckpointError("PyTorch's exporter returned nothing")
     return program.model
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Keep what the exporter prints, logs and warns of, for its own developers, off the screen."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _check_inputs(graph: ir.Graph, name: str) -> None:
+    """Refuse a network whose answers cannot depend on one of its inputs."""
+    unused = [value.name for value in graph.inputs if not value.uses()]
+    if unused:
+        raise CheckpointError(
+            f"{name}: forward does not use {unused[0]}, expected answers that depend on it"
+        )
 
 
 def _fold_scale(graph: ir.Graph) -> None:
@@ -299,7 +447,7 @@ def _fold_scale(graph: ir.Graph) -> None:
         graph.remove(mul, safe=True)
 
 
-def _strip(model: ir.Model) -> None:
+def strip(model: ir.Model) -> None:
     """Remove unused constants and the exporter's notes, which name source files."""
     ir.passes.common.RemoveUnusedNodesPass()(model)
     model.graph.metadata_props.clear()

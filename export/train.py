@@ -24,12 +24,13 @@ from edge_adder.contract import DIGITS
 from edge_adder.errors import InputError
 from edge_adder.evaluation.drawings import confusion_matrix
 from edge_adder.files import make_folder, write_atomically
-from export import checkpoint, networks, plots
-from export.augment import Augmentation
-from export.augmentation_cache import CACHE_DIR, AugmentationCache
-from export.checkpoint import Checkpoint
-from export.config import TrainConfig
-from export.data import (
+
+from . import checkpoint, networks, plots
+from .augment import Augmentation
+from .augmentation_cache import CACHE_DIR, AugmentationCache
+from .checkpoint import Checkpoint
+from .config import TrainConfig
+from .data import (
     LabelledImages,
     draw_numbers,
     join,
@@ -37,12 +38,12 @@ from export.data import (
     split_indices,
     with_synthetic,
 )
-from export.evaluate import Accuracy, evaluate
-from export.handwriting import load as handwriting
-from export.history import EpochRecord
-from export.loss import mean_loss, targets
-from export.resume import RESUME_FILE, TrainState, check_new_run, check_same_run
-from export.schedule import make_scheduler, relative_rate
+from .evaluate import Accuracy, evaluate
+from .handwriting import load as handwriting
+from .history import EpochRecord
+from .loss import mean_loss, targets
+from .resume import RESUME_FILE, TrainState, check_new_run, check_same_run
+from .schedule import make_scheduler, relative_rate
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 HISTORY_FILE = "history.json"
@@ -79,7 +80,7 @@ class TrainResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class Run:
     """What every epoch needs.
 
     Attributes:
@@ -140,13 +141,13 @@ def train(
         run.state.load(config.out / RESUME_FILE)
     else:
         run.state.save(config.out / RESUME_FILE, identity)
-    _learn(run, identity)
+    learn(run, identity)
     return _finish(run, test=test)
 
 
 def _start(
     config: TrainConfig, mnist: LabelledImages, device: torch.device, observer: Observer
-) -> _Run:
+) -> Run:
     """Divide the images, add the synthetic ones, and make a network."""
     learned, held_out = split_indices(len(mnist), config.split, config.seed)
     train_set = with_synthetic(mnist.at(learned), config.synthetic_digits, config.negatives)
@@ -164,18 +165,19 @@ def _start(
         folder=config.out.parent / CACHE_DIR,
     )
     make_folder(config.out)
-    return _Run(
+    return Run(
         config=config,
         train_set=train_set,
         augmented=augmented,
         numbers=cyclic if config.numbers == "cyclic" else None,
         validation=mnist.at(held_out).to(device),
-        state=TrainState(_fresh_network(config, device), config),
+        state=TrainState(fresh_network(config, device), config),
         observer=observer,
     )
 
 
-def _fresh_network(config: TrainConfig, device: torch.device) -> nn.Module:
+def fresh_network(config: TrainConfig, device: torch.device) -> nn.Module:
+    """Return the network of a run with its first weights, which the seed decides."""
     torch.manual_seed(config.seed)
     network = networks.create(config.network).to(device)
     if config.precision == "bfloat16":
@@ -195,7 +197,7 @@ def _handwriting(config: TrainConfig) -> list[LabelledImages]:
     return parts
 
 
-def _learn(run: _Run, identity: dict[str, Any]) -> None:
+def learn(run: Run, identity: dict[str, Any]) -> None:
     """Train and record every epoch that is not done yet."""
     config, state = run.config, run.state
     done = len(state.history)
@@ -224,7 +226,7 @@ def _learn(run: _Run, identity: dict[str, Any]) -> None:
         run.observer.epoch(record)
 
 
-def _train_epoch(run: _Run, scheduler: LambdaLR, epoch: int) -> float:
+def _train_epoch(run: Run, scheduler: LambdaLR, epoch: int) -> float:
     """Learn from the images once, in a new order; return the mean loss in nats.
 
     The last images of the order, fewer than a batch, are left for another epoch.
@@ -251,7 +253,7 @@ def _train_epoch(run: _Run, scheduler: LambdaLR, epoch: int) -> float:
     return float(losses) / run.steps
 
 
-def _step(run: _Run, images: Tensor, labels: Tensor, number: Tensor) -> Tensor:
+def _step(run: Run, images: Tensor, labels: Tensor, number: Tensor) -> Tensor:
     """Move the weights, and their average, by one batch; return its mean loss in nats."""
     state, bfloat16 = run.state, run.config.precision == "bfloat16"
     with torch.autocast(labels.device.type, torch.bfloat16, enabled=bfloat16):
@@ -281,7 +283,7 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _finish(run: _Run, *, test: bool) -> TrainResult:
+def _finish(run: Run, *, test: bool) -> TrainResult:
     """Write the final checkpoint and the plots; use the test images once, if at all."""
     config, network = run.config, run.state.average.module
     validation, confusion = evaluate(network, run.validation)
@@ -296,14 +298,14 @@ def _finish(run: _Run, *, test: bool) -> TrainResult:
     return TrainResult(config.out / CHECKPOINT_FILE, validation, tested)
 
 
-def _save_plots(run: _Run, confusion: Tensor, title: str) -> None:
+def _save_plots(run: Run, confusion: Tensor, title: str) -> None:
     curves = plots.curves(run.state.history)
     write_atomically(run.config.out / CURVES_FILE, curves)
     matrix = confusion_matrix(confusion.tolist(), title)
     write_atomically(run.config.out / CONFUSION_FILE, matrix)
 
 
-def _save_results(run: _Run, metrics: dict[str, Any]) -> None:
+def _save_results(run: Run, metrics: dict[str, Any]) -> None:
     """Write the checkpoint with the averaged weights, and the history."""
     config, state = run.config, run.state
     weights = state.average.module.state_dict()

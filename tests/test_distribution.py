@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import venv
 import zipfile
 from pathlib import Path
 
@@ -31,11 +35,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-def test_the_wheel_holds_the_runtime_alone_with_its_model_and_types(wheel: Path) -> None:
+def code(folder: str, place: str = "") -> set[str]:
+    """The modules of a folder of the checkout, with their places in a wheel."""
+    return {place + p.relative_to(ROOT).as_posix() for p in (ROOT / folder).rglob("*.py")}
+
+
+def test_the_wheel_holds_the_code_the_bundled_model_and_its_checkpoint(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert {name.partition("/")[0] for name in names} == {"edge_adder"}
-    tracked = {p.relative_to(ROOT).as_posix() for p in (ROOT / "edge_adder").rglob("*.py")}
     extra = {
         "edge_adder/py.typed",
         "edge_adder/models/README.md",
@@ -45,13 +53,96 @@ def test_the_wheel_holds_the_runtime_alone_with_its_model_and_types(wheel: Path)
         "edge_adder/models/identity.onnx",
         "edge_adder/serve/openapi.json",
         *(f"edge_adder/serve/page/{name}" for name in PAGE),
+        "edge_adder/export/weights/edge.safetensors",
     }
-    assert names == tracked | extra
+    records = {name for name in names if name.startswith("edge_adder/export/weights/")}
+    assert {name for name in records if not name.endswith(".json")} <= extra
+    assert names - records == code("edge_adder") | code("export", "edge_adder/") | extra - records
 
 
-def test_the_wheel_is_under_a_megabyte(wheel: Path) -> None:
-    assert wheel.stat().st_size < 1_000_000
+def test_the_wheel_is_under_a_megabyte_and_a_half(wheel: Path) -> None:
+    assert wheel.stat().st_size < 1_500_000
     assert wheel.name == f"edge_adder-{__version__}-py3-none-any.whl"
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment with the wheel, and of this one all packages but ours."""
+    pytest.importorskip("torch", reason="the development tools need the extra `export`")
+    folder = tmp_path_factory.mktemp("installed") / "environment"
+    venv.create(folder, with_pip=False)
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    places = sysconfig.get_paths(vars={"base": str(folder), "platbase": str(folder)})
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(places["purelib"])
+    # a line of a .pth file names a folder whose own .pth files, such as our editable install's,
+    # are not read
+    Path(places["purelib"], "packages.pth").write_text(sysconfig.get_paths()["purelib"])
+    return python
+
+
+def test_an_installed_wheel_trains_exports_and_evaluates(
+    installed: Path, tiny_mnist: Path, tmp_path: Path
+) -> None:
+    """In a folder with an `export.py` of its own, which no command runs."""
+    (tmp_path / "export.py").write_text("raise SystemExit('the wrong export')")
+
+    def edge_adder(*arguments: str | Path) -> str:
+        done = subprocess.run(
+            [installed, "-m", "edge_adder", *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    listed = edge_adder("networks")
+    assert "wide: no checkpoint of wide is here: train it, or pass --checkpoint" in listed
+    assert "bottleneck: no checkpoint of bottleneck is here" in listed
+    assert "edge: no checkpoint" not in listed
+    data = ("--data-dir", tiny_mnist)
+    settings = ("--epochs", "1", "--batch-size", "50", "--device", "cpu", "--out", "run")
+    edge_adder("train", "--network", "bottleneck", *settings, *data)
+    made = ("--checkpoint", "run/checkpoint.safetensors", "--out", "mine.onnx")
+    assert "largest difference" in edge_adder("export", *made, *data)
+    assert json.loads(edge_adder("evaluate", "--network", "edge", "--json", *data))["digit"] > 0.9
+    assert (tmp_path / "mine.parity.npz").is_file()
+
+
+def test_nothing_but_edge_adder_can_be_imported_from_the_wheel(
+    installed: Path, tmp_path: Path
+) -> None:
+    names = ("edge_adder", "edge_adder.export.networks", "export", "benchmarks", "tests")
+    script = (
+        "import importlib.util as u, sys; "
+        "print([name for name in sys.argv[1:] if u.find_spec(name)])"
+    )
+    command = [installed, "-c", script, *names]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.strip() == str(list(names[:2]))
+
+
+def test_both_names_of_the_development_tools_are_one_module() -> None:
+    pytest.importorskip("torch", reason="the development tools need the extra `export`")
+    from edge_adder.export.networks import parts as by_its_name
+
+    import export
+    from export.networks import parts
+
+    assert parts is by_its_name
+    assert parts.__spec__.name == parts.__name__ == "edge_adder.export.networks.parts"
+    assert export is sys.modules["edge_adder.export"]
+
+
+@pytest.mark.parametrize("first", ["export.networks.parts", "edge_adder.export.networks.parts"])
+def test_the_tools_are_loaded_once_whichever_name_comes_first(first: str) -> None:
+    script = (
+        f"import {first}; from export.networks import Edge as one; "
+        "from edge_adder.export.networks import Edge as other; assert one is other"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
 
 
 @pytest.fixture(scope="module")

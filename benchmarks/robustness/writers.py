@@ -29,7 +29,7 @@ from edge_adder.evaluation.report import percent
 from edge_adder.files import write_atomically
 from edge_adder.limits import MIN_CONFIDENCE
 from edge_adder.preprocessing.prepare import prepare_image
-from export.commands import committed_onnx
+from export.commands import as_onnx
 from export.handwriting.plain_pen import draw_plain
 from export.handwriting.sets import (
     NUMBERS,
@@ -113,7 +113,7 @@ def main(
     ] = Path("runs/writers.png"),
 ) -> None:
     """Print the figures of each writer and draw what was read wrongly."""
-    adder = EdgeAdder(model if network is None else committed_onnx(network))
+    adder = EdgeAdder(model if network is None else as_onnx(None, network))
     digits = list(read_digits())
     answers = answer(adder, digits)
     head = ("set", "writer", "digits", "correct", "surely wrong", "uncertain", "refused", "ECE")

@@ -25,7 +25,6 @@ from edge_adder.session import open_session
 from export import networks, to_onnx
 from export.catalogue import count_multiply_adds, count_parameters
 from export.checkpoint import Checkpoint
-from export.networks.parts import Network
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "seven.png"
 
@@ -59,7 +58,7 @@ def time_candidates(calls: int) -> dict[str, Any]:
     return {"machine": fingerprint(), "calls": calls, "networks": rows}
 
 
-def load_untrained(network: Network, name: str = "untrained") -> EdgeAdder:
+def load_untrained(network: nn.Module, name: str = "untrained") -> EdgeAdder:
     """Export a network with the weights that it has, and load the file.
 
     Its BatchNorms get random parameters and statistics, as after a training, so that the file has

@@ -203,5 +203,6 @@ class BenchResult:
                 pairs=parity["pairs"],
                 digit=OutputParity(**parity["digit"]),
                 sum=OutputParity(**parity["sum"]),
+                max_changed=parity.get("max_changed"),
             ),
         )

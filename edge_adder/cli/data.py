@@ -30,7 +30,7 @@ def data(
     as_json: JsonOption = False,
 ) -> None:
     """List the handwriting to train on: its source, licence, size and place; download it."""
-    commands = load_tools("data", "export.commands")
+    commands = load_tools("data", "edge_adder.export.commands")
     if download:
         commands.download_handwriting(folder)
     if as_json:

@@ -1,4 +1,4 @@
-"""The development tools, which are in a checkout and not in the wheel."""
+"""The development tools, whose packages are not among the dependencies of the runtime."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ def load_tools(command: str, module: str, extra: str = "export") -> Any:
 
     Args:
         command: The command that needs it, for the message.
-        module: Name of the module, such as ``export.commands``.
+        module: Name of the module: one of `edge_adder.export`, or of a checkout's ``benchmarks``.
         extra: The extra of pyproject.toml that has its packages.
 
     Raises:
         InputError: It is missing or does not load; the message says what to install.
     """
-    remedy = f"run `pip install -e '.[{extra}]'` in a checkout"
+    in_the_wheel = module.startswith("edge_adder.")
+    install = f"'edge-adder[{extra}]'`" if in_the_wheel else f"-e '.[{extra}]'` in a checkout"
+    remedy = f"run `pip install {install}"
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

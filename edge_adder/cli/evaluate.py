@@ -22,7 +22,13 @@ EXAMPLE = "edge-adder evaluate --model model.onnx --data-dir my-digits"
 
 NetworkOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Evaluate this network's committed checkpoint instead."),
+    typer.Option(
+        metavar="NAME|FILE.py:CLASS",
+        help="Evaluate this network instead: its committed checkpoint, or --checkpoint.",
+    ),
+]
+CheckpointOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Evaluate this checkpoint instead.")
 ]
 DataDirOption = Annotated[
     Path | None,
@@ -44,6 +50,7 @@ OutOption = Annotated[
 def evaluate(
     model: ModelOption = None,
     network: NetworkOption = None,
+    checkpoint: CheckpointOption = None,
     data_dir: DataDirOption = None,
     provider: ProviderOption = "cpu",
     threads: ThreadsOption = 1,
@@ -56,8 +63,10 @@ def evaluate(
     Each picture is combined with each of the ten numbers. Exits with 6 if some pictures could not
     be read; they count as wrong.
     """
-    if model is not None and network is not None:
-        raise InputError("expected --model or --network, got both")
+    from_weights = network is not None or checkpoint is not None
+    if model is not None and from_weights:
+        other = "--network" if network is not None else "--checkpoint"
+        raise InputError(f"expected --model or {other}, got both")
     check_folder(out)
 
     from edge_adder.evaluation import datasets
@@ -67,8 +76,9 @@ def evaluate(
 
     pictures = datasets.load(data_dir)
     chosen: Path | bytes | None = model
-    if network is not None:
-        chosen = load_tools("evaluate --network", "export.commands").committed_onnx(network)
+    if from_weights:
+        commands = load_tools("evaluate --network", "edge_adder.export.commands")
+        chosen = commands.as_onnx(checkpoint, network)
     adder = EdgeAdder(chosen, provider=provider, threads=threads, sha256=sha256)  # type: ignore[arg-type]
     with progress_bar(len(pictures), "pictures") as progress:
         result = evaluation.evaluate(adder, pictures, out=out, progress=progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,14 +17,17 @@ EXAMPLE = "edge-adder export --checkpoint runs/edge/checkpoint.safetensors"
 CheckpointOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Checkpoint to export (default: the network's committed one)."
+        metavar="FILE",
+        help="Checkpoint or bare weights, .safetensors or .pt (default: the network's committed "
+        "checkpoint).",
     ),
 ]
 NetworkOption = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME",
-        help="One of `edge-adder networks` (default: the checkpoint's, or the bundled model's).",
+        metavar="NAME|FILE.py:CLASS",
+        help="One of `edge-adder networks` (default: the checkpoint's, or the bundled model's), or "
+        "a class of your own, as file.py:Class or package.module:Class.",
     ),
 ]
 OutOption = Annotated[Path, typer.Option(metavar="FILE", help="File to write.")]
@@ -34,6 +37,21 @@ OpsetOption = Annotated[
 ]
 BatchOption = Annotated[
     str, typer.Option(metavar="dynamic|N", help="Batch size that the file takes: any, or only N.")
+]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        metavar="float32|float16|int8",
+        help="What the file computes in. Try other files than float32 on the device: "
+        "`edge-adder compare` tells what they cost and gain.",
+    ),
+]
+MaxChangedOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="PERCENT",
+        help="Answers that may change in float16 or int8, in percent of the gate's (default: 0.2).",
+    ),
 ]
 
 TritonOption = Annotated[
@@ -54,6 +72,8 @@ def export(
     batch: BatchOption = "dynamic",
     data_dir: MnistOption = None,
     triton: TritonOption = None,
+    precision: PrecisionOption = "float32",
+    max_changed: MaxChangedOption = None,
 ) -> None:
     """Write a checkpoint as an ONNX file, if it gives the same answers as PyTorch.
 
@@ -67,8 +87,9 @@ def export(
         if batch != "dynamic":
             raise InputError("--triton takes no --batch: Triton chooses the size of a batch")
         check_folder(triton)
-    commands = load_tools("export", "export.commands")
-    options = {"opset": opset, "data_dir": data_dir}
+    commands = load_tools("export", "edge_adder.export.commands")
+    options: dict[str, Any] = {"opset": opset, "data_dir": data_dir}
+    options |= {"precision": precision, "max_changed": max_changed}
     if triton is not None:
         print(commands.export_triton(checkpoint, network, triton, **options))
     else:

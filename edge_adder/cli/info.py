@@ -13,6 +13,8 @@ from edge_adder.cli.output import print_json
 
 EXAMPLE = "edge-adder info model.onnx"
 
+_TITLES = {"measured": "measured from the file", "provenance": "claimed by the file"}
+
 ModelArgument = Annotated[
     Path | None,
     typer.Argument(metavar="[MODEL]", help="ONNX file (default: the bundled model)."),
@@ -40,7 +42,7 @@ def _print_facts(facts: dict[str, Any]) -> None:
         if name == "contract":
             _print_contract(value)
         elif isinstance(value, dict):
-            print(f"{name}:")
+            print(f"{_TITLES.get(name, name)}:")
             for inner, part in value.items():
                 shown = _compact(part, percent) if inner == "metrics" else _compact(part)
                 print(f"  {inner}: {shown}")

@@ -24,8 +24,8 @@ from edge_adder.cli.output import say, say_traceback
 from edge_adder.errors import EdgeAdderError, ExitCode
 
 COMMANDS = (
-    *("predict", "score", "serve", "info", "bench", "evaluate", "doctor"),
-    *("networks", "data", "train", "export"),
+    *("predict", "score", "serve", "info", "bench", "evaluate", "compare", "doctor"),
+    *("networks", "data", "train", "export", "adopt"),
 )
 """Names of the commands; each is a function in a module of its name, beside an ``EXAMPLE``."""
 

@@ -11,7 +11,7 @@ EXAMPLE = "edge-adder networks --json"
 
 def networks(as_json: JsonOption = False) -> None:
     """List the networks with their cost, accuracy and source."""
-    commands = load_tools("networks", "export.commands")
+    commands = load_tools("networks", "edge_adder.export.commands")
     if as_json:
         print_json(commands.networks_facts())
     else:

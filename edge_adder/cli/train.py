@@ -10,13 +10,25 @@ import typer
 from edge_adder.cli.development import load_tools
 from edge_adder.cli.options import MnistOption
 from edge_adder.cli.output import check_folder
+from edge_adder.errors import InputError
 
 EXAMPLE = "edge-adder train --epochs 12 --out runs/short"
 
 NetworkOption = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="One of `edge-adder networks` (default: the bundled model's)."
+        metavar="NAME|FILE.py:CLASS",
+        help="One of `edge-adder networks` (default: the bundled model's), or a class of your own, "
+        "as file.py:Class or package.module:Class.",
+    ),
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="NAME|FILE",
+        help="Continue from this network's committed checkpoint, or from a checkpoint, on the "
+        "labelled pictures in --data-dir mixed with MNIST.",
     ),
 ]
 RecipeOption = Annotated[
@@ -84,6 +96,7 @@ TestOption = Annotated[
 
 def train(
     network: NetworkOption = None,
+    start: FromOption = None,
     recipe: RecipeOption = None,
     epochs: EpochsOption = None,
     batch_size: BatchSizeOption = None,
@@ -103,7 +116,7 @@ def train(
     A setting that is not given comes from the network's recipe.
     """
     check_folder(out or Path("runs"))
-    commands = load_tools("train", "export.commands")
+    commands = load_tools("train", "edge_adder.export.commands")
     settings: dict[str, Any] = {
         "network": network,
         "epochs": epochs,
@@ -116,4 +129,9 @@ def train(
     }
     given = {name: value for name, value in settings.items() if value is not None}
     places = {"device": device, "data_dir": data_dir, "out": out}
+    if start is not None:
+        if recipe is not None or resume:
+            raise InputError(f"expected --from or {'--resume' if resume else '--recipe'}, got both")
+        print(commands.continue_training(start, given, **places))
+        return
     print(commands.train(given, recipe=recipe, resume=resume, test=test, **places))

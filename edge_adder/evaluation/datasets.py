@@ -20,9 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_adder import tables
-from edge_adder.contract import DIGITS
-from edge_adder.errors import FileAccessError, InputError
+from edge_adder.contract import DIGITS, IMAGE_SIDE
+from edge_adder.errors import EdgeAdderError, FileAccessError, InputError
 from edge_adder.files import read_file
+from edge_adder.preprocessing.decode import name_of
+from edge_adder.preprocessing.prepare import prepare_image
 
 DATA_VARIABLE = "EDGE_ADDER_DATA"
 """Environment variable with the folder of the images; `--data-dir` has precedence."""
@@ -184,6 +186,22 @@ def load(data_dir: Path | None = None) -> LabelledPictures:
     except OSError as error:
         where = error.filename or folder
         raise FileAccessError(f"cannot read {where}: {error.strerror or error}") from error
+
+
+def prepare_all(pictures: LabelledPictures) -> tuple[NDArray[np.uint8], dict[int, str]]:
+    """Prepare all images as `EdgeAdder.predict` does.
+
+    Returns:
+        uint8 (images, 28, 28), blank where an image could not be read; the error by index of those.
+    """
+    images = np.zeros((len(pictures), IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+    unreadable = {}
+    for index, image in enumerate(pictures.images):
+        try:
+            images[index] = prepare_image(image)
+        except EdgeAdderError as error:
+            unreadable[index] = str(error).removeprefix(f"{name_of(image)}: ")
+    return images, unreadable
 
 
 def load_idx(images: Path, labels: Path) -> LabelledPictures:

@@ -9,18 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_adder.batching import BATCH_SIZE
-from edge_adder.contract import DIGITS, IMAGE_SIDE, SUMS
-from edge_adder.errors import EdgeAdderError
+from edge_adder.contract import DIGITS, SUMS
 from edge_adder.evaluation import metrics
-from edge_adder.evaluation.datasets import LabelledPictures
+from edge_adder.evaluation.datasets import LabelledPictures, prepare_all
 from edge_adder.evaluation.drawings import confusion_matrix, contact_sheet
 from edge_adder.evaluation.metrics import NUMBERS, UNREADABLE, Answers, Evaluation, WrongImage
 from edge_adder.evaluation.report import percent
 from edge_adder.files import make_folder, write_atomically
 from edge_adder.prediction import check_answers
 from edge_adder.predictor import EdgeAdder
-from edge_adder.preprocessing.decode import name_of
-from edge_adder.preprocessing.prepare import prepare_image
 
 CONFUSION_FILE = "confusion.png"
 """The confusion matrix, in the folder `out`."""
@@ -50,7 +47,7 @@ def evaluate(
     """
     if out is not None:
         make_folder(out)
-    images, unreadable = _prepare(pictures)
+    images, unreadable = prepare_all(pictures)
     progress(len(unreadable))
     readable = np.array([i for i in range(len(pictures)) if i not in unreadable], np.intp)
     answers = _run_all_numbers(adder, images, readable, progress)
@@ -59,22 +56,6 @@ def evaluate(
     if out is not None:
         _draw(evaluation, images[list(wrong)], out)
     return evaluation
-
-
-def _prepare(pictures: LabelledPictures) -> tuple[NDArray[np.uint8], dict[int, str]]:
-    """Prepare all images.
-
-    Returns:
-        uint8 (images, 28, 28), blank where an image could not be read; the error by index of those.
-    """
-    images = np.zeros((len(pictures), IMAGE_SIDE, IMAGE_SIDE), np.uint8)
-    unreadable = {}
-    for index, image in enumerate(pictures.images):
-        try:
-            images[index] = prepare_image(image)
-        except EdgeAdderError as error:
-            unreadable[index] = str(error).removeprefix(f"{name_of(image)}: ")
-    return images, unreadable
 
 
 def _run_all_numbers(

@@ -13,7 +13,8 @@ from torchvision.datasets.utils import download_url
 
 from edge_adder.errors import EdgeAdderError, FileAccessError, InputError, one_line
 from edge_adder.files import make_folder
-from export.handwriting.sets import HandwritingSet, read_checked
+
+from .sets import HandwritingSet, read_checked
 
 _ARCHIVE = "archive.zip"
 

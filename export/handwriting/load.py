@@ -22,16 +22,17 @@ from safetensors import SafetensorError
 from edge_adder.errors import ImageError, InputError
 from edge_adder.files import make_folder, write_atomically
 from edge_adder.preprocessing.prepare import prepare_image
-from export.data import LabelledImages, join
-from export.handwriting.sets import (
+
+from ..data import LabelledImages, join
+from .sets import (
     NUMBERS,
     PENDIGITS,
     TRAINING_TRAJECTORIES,
     find_folder,
     read_checked,
 )
-from export.handwriting.trajectories import load_trajectories
-from export.handwriting.varied_pen import draw_varied
+from .trajectories import load_trajectories
+from .varied_pen import draw_varied
 
 CACHE_DIR = "handwriting_cache"
 """Folder of the prepared images, beside the folders of the runs."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from export.handwriting.trajectories import Lines
+from .trajectories import Lines
 
 _PAGE, _DIGIT, _PEN = 160, 112, 9
 """Side of the page, longer side of the digit's centre line, and thickness of the pen, in pixels."""

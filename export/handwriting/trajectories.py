@@ -11,7 +11,8 @@ import unlzw3
 from numpy.typing import NDArray
 
 from edge_adder.errors import InputError, one_line
-from export.handwriting.sets import PENDIGITS, find_folder, read_checked
+
+from .sets import PENDIGITS, find_folder, read_checked
 
 Lines = list[NDArray[np.float64]]
 """Strokes of a pen: for each, its points (x, y), float64 (count, 2)."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from export.handwriting.trajectories import Lines
+from .trajectories import Lines
 
 Generator = np.random.Generator
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from export.ink.paper import Pixels, clouds
+from .paper import Pixels, clouds
 
 Generator = np.random.Generator
 Light = NDArray[np.float32]

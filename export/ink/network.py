@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from export.networks.parts import scale_image
+from ..networks.parts import scale_image
 
 
 class _Block(nn.Sequential):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from export.ink.writing import write_words
+from .writing import write_words
 
 Generator = np.random.Generator
 Pixels = NDArray[np.float32]

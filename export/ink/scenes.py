@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from edge_adder.contract import FULL_INK
-from export.ink import paper as papers
-from export.ink import writing
-from export.ink.light import draw_light, photograph
-from export.ink.writing import Mask, Sources
+
+from . import paper as papers
+from . import writing
+from .light import draw_light, photograph
+from .writing import Mask, Sources
 
 Generator = np.random.Generator
 

@@ -1,4 +1,4 @@
-"""Ink checkpoint → ONNX, behind a gate: python -m export.ink.to_onnx runs/ink.
+"""Ink checkpoint → ONNX, behind a gate: python -m edge_adder.export.ink.to_onnx runs/ink.
 
 Replaces the bundled ink model, its parity vectors and its committed checkpoint.
 """
@@ -33,14 +33,15 @@ from edge_adder.contract import (
 )
 from edge_adder.errors import CheckpointError, EdgeAdderError, ParityError
 from edge_adder.files import write_together
-from export import checkpoint as checkpoints
-from export.checkpoint import WEIGHTS_DIR, Checkpoint
-from export.ink.network import InkFinder
-from export.ink.scenes import compose
-from export.ink.train import NAME
-from export.ink.writing import Sources
-from export.to_onnx import OLDEST_ONNXRUNTIME, OPSET, _fold_scale, _strip
-from export.train import CHECKPOINT_FILE
+
+from .. import checkpoint as checkpoints
+from ..checkpoint import WEIGHTS_DIR, Checkpoint
+from ..to_onnx import OLDEST_ONNXRUNTIME, OPSET, _fold_scale, _strip
+from ..train import CHECKPOINT_FILE
+from .network import InkFinder
+from .scenes import compose
+from .train import NAME
+from .writing import Sources
 
 GATE_SCENES = 24
 """Scenes in the gate, of digits that the synthetic pen draws."""

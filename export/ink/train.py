@@ -1,4 +1,4 @@
-"""Training of the ink network: python -m export.ink.train --out runs/ink [--resume].
+"""Training of the ink network: python -m edge_adder.export.ink.train --out runs/ink [--resume].
 
 Scenes are composed once, by all processors, and kept beside the runs. A run that was stopped
 continues from its last complete epoch. Handwriting and MNIST are found as in `edge-adder train`.
@@ -28,15 +28,16 @@ from torch.nn import functional as F
 from edge_adder.environment import thread_count
 from edge_adder.errors import EdgeAdderError, InputError
 from edge_adder.files import make_folder, write_atomically
-from export import checkpoint, networks
-from export.checkpoint import Checkpoint
-from export.handwriting.sets import VALIDATION_WRITERS
-from export.ink.network import InkFinder
-from export.ink.scenes import SIDE, compose
-from export.ink.writing import Sources, load_sources
-from export.resume import RESUME_FILE, TrainState, check_new_run, check_same_run
-from export.schedule import make_scheduler, relative_rate
-from export.train import CHECKPOINT_FILE, HISTORY_FILE
+
+from .. import checkpoint, networks
+from ..checkpoint import Checkpoint
+from ..handwriting.sets import VALIDATION_WRITERS
+from ..resume import RESUME_FILE, TrainState, check_new_run, check_same_run
+from ..schedule import make_scheduler, relative_rate
+from ..train import CHECKPOINT_FILE, HISTORY_FILE
+from .network import InkFinder
+from .scenes import SIDE, compose
+from .writing import Sources, load_sources
 
 SCENES_DIR = "ink_scenes"
 """Folder of the composed scenes, beside the folders of the runs."""

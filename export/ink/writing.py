@@ -15,19 +15,20 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from edge_adder.contract import FULL_INK
-from export.data import load_mnist, split_indices
-from export.handwriting.sets import (
+
+from ..data import load_mnist, split_indices
+from ..handwriting.sets import (
     NUMBERS,
     TRAINING_TRAJECTORIES,
     VALIDATION_TRAJECTORIES,
     find_folder,
     read_checked,
 )
-from export.handwriting.trajectories import Lines, load_trajectories
-from export.handwriting.varied_pen import another_hand
-from export.synthetic.digits import STYLES
-from export.synthetic.negatives import SIGNS, font
-from export.synthetic.strokes import arc
+from ..handwriting.trajectories import Lines, load_trajectories
+from ..handwriting.varied_pen import another_hand
+from ..synthetic.digits import STYLES
+from ..synthetic.negatives import SIGNS, font
+from ..synthetic.strokes import arc
 
 Generator = np.random.Generator
 Mask = NDArray[np.float32]

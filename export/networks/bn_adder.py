@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from edge_adder.contract import DIGITS, SUMS
-from export.networks.parts import Network, one_hot, scale_image
+
+from .parts import Network, one_hot, scale_image
 
 _DROPOUT = 0.02
 

@@ -7,7 +7,8 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from edge_adder.contract import DIGITS
-from export.networks.parts import ExactAdder, Network, scale_image
+
+from .parts import ExactAdder, Network, scale_image
 
 
 def _block(

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edge_adder.contract import DIGITS, SUMS
-from export.networks.parts import Network, scale_image
+
+from .parts import Network, scale_image
 
 
 class ScalarConcat(Network):

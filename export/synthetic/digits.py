@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_adder.contract import DIGITS, IMAGE_SIDE
-from export.synthetic.strokes import Strokes, arc, draw_strokes
+
+from .strokes import Strokes, arc, draw_strokes
 
 STYLES: tuple[list[Strokes], ...] = (
     [

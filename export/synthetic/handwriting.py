@@ -22,7 +22,8 @@ from torch.nn import functional as F
 from edge_adder.contract import FULL_INK, IMAGE_SIDE
 from edge_adder.preprocessing.morphology import bounding_box
 from edge_adder.preprocessing.normalize import normalize
-from export.augment import BEND_POINTS
+
+from ..augment import BEND_POINTS
 
 Ink = NDArray[np.uint8]
 

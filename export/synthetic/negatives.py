@@ -21,8 +21,9 @@ from edge_adder.contract import FULL_INK, IMAGE_SIDE
 from edge_adder.errors import InputError
 from edge_adder.preprocessing.morphology import bounding_box
 from edge_adder.preprocessing.normalize import normalize
-from export.synthetic.digits import draw_digit
-from export.synthetic.strokes import arc, draw_strokes
+
+from .digits import draw_digit
+from .strokes import arc, draw_strokes
 
 NON_DIGIT = -1
 """Label of an image that shows no digit."""

@@ -69,4 +69,7 @@ def test_it_is_listed_with_its_facts(edge_adder: Run) -> None:
     assert facts["multiply_adds"] == 7840
     assert (facts["digit"], facts["size_bytes"], facts["committed"]) == (None, None, False)
     listed = edge_adder("networks").stdout
-    assert "toy: no checkpoint of toy is committed: make one with `edge-adder train" in listed
+    assert (
+        "toy: no checkpoint of toy is here: train it, or pass --checkpoint: `edge-adder train"
+        in listed
+    )

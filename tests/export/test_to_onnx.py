@@ -293,7 +293,11 @@ class TestTheCommand:
             (["--out", "."], 5, "cannot write .: it is a folder, expected a file name"),
             (["--out", "none/model.onnx"], 5, "cannot write none/model.onnx: there is no folder"),
             (["--network", "none"], 2, "network must be one of edge, scalar-concat"),
-            (["--network", "wide"], 3, "no checkpoint of wide is committed: make one with `edge"),
+            (
+                ["--network", "wide"],
+                3,
+                "no checkpoint of wide is here: train it, or pass --checkpoint: `edge",
+            ),
             (["--checkpoint", "none.safetensors"], 3, "no checkpoint none.safetensors: make one"),
             (["--data-dir", "nowhere"], 2, "no MNIST in nowhere: expected train-images-idx3"),
         ],

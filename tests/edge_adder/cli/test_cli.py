@@ -466,21 +466,21 @@ class TestHelp:
 
 class TestDevelopmentTools:
     @pytest.mark.parametrize(
-        ("words", "module", "extra"),
+        ("words", "module", "remedy"),
         [
-            ("train", "export.commands", "export"),
-            ("export", "export.commands", "export"),
-            ("networks", "export.commands", "export"),
-            ("bench --suite=runs", "benchmarks.suite", "bench"),
+            ("train", "edge_adder.export.commands", "`pip install 'edge-adder[export]'`"),
+            ("export", "edge_adder.export.commands", "`pip install 'edge-adder[export]'`"),
+            ("networks", "edge_adder.export.commands", "`pip install 'edge-adder[export]'`"),
+            ("bench --suite=runs", "benchmarks.suite", "`pip install -e '.[bench]'` in a checkout"),
         ],
     )
     def test_a_missing_package_is_named_with_the_remedy(
-        self, edge_adder: Run, monkeypatch: pytest.MonkeyPatch, words: str, module: str, extra: str
+        self, edge_adder: Run, monkeypatch: pytest.MonkeyPatch, words: str, module: str, remedy: str
     ) -> None:
         monkeypatch.setitem(sys.modules, module, None)
         assert failure(edge_adder(*words.split()), 2) == (
             f"edge-adder {words.partition('=')[0]} needs the development tools: "
-            f"run `pip install -e '.[{extra}]'` in a checkout (module {module} not found)"
+            f"run {remedy} (module {module} not found)"
         )
 
     def test_packages_that_do_not_load_are_one_line(

@@ -10,7 +10,6 @@ from edge_adder.preprocessing.background import fill_background
 from edge_adder.preprocessing.morphology import dilate
 from edge_adder.preprocessing.polarity import Ink
 from edge_adder.preprocessing.segment import Segmentation, segment
-from edge_adder.preprocessing.threshold import MIN_CONTRAST
 
 SIDE = 160
 
