@@ -42,8 +42,8 @@ def explanation(inspection: Inspection, answers: Sequence[Prediction | Unread]) 
 
     With one answer for one digit, from the left: the picture with the box of its digit, its ink,
     the network's input, the probabilities of all digits and of all sums. Otherwise, of a picture
-    that was refused or of which each digit is wanted: the picture with a box around each answer, and
-    what was taken for ink.
+    that was refused or of which each digit is wanted: the picture with a box around each answer,
+    and what was taken for ink.
 
     Args:
         inspection: What `edge_adder.preprocessing.prepare.inspect` found in the picture.

@@ -27,7 +27,6 @@ from edge_adder.prediction import Outputs, Prediction, Predictions, make_predict
 from edge_adder.preprocessing.decode import ImageSource
 from edge_adder.preprocessing.polarity import Ink
 from edge_adder.preprocessing.prepare import (
-    NOT_A_DIGIT,
     TOUCHING,
     Inspection,
     Preparation,
@@ -35,6 +34,7 @@ from edge_adder.preprocessing.prepare import (
     inspect_each,
     prepare,
 )
+from edge_adder.preprocessing.segment import NOT_A_DIGIT
 from edge_adder.providers import Provider
 from edge_adder.session import ONNXRUNTIME_VERSION, Session
 

@@ -30,7 +30,15 @@ from .config import TrainConfig
 from .data import LabelledImages, join, load_mnist, split_indices, with_synthetic
 from .evaluate import Accuracy, evaluate
 from .resume import RESUME_FILE, TrainState, check_new_run
-from .train import CHECKPOINT_FILE, CURVES_FILE, Observer, Run, learn, resolve_device
+from .train import (
+    CHECKPOINT_FILE,
+    CURVES_FILE,
+    Observer,
+    Run,
+    fresh_network,
+    learn,
+    resolve_device,
+)
 
 SETTINGS: dict[str, Any] = {
     "epochs": 6,

@@ -293,7 +293,7 @@ def to_onnx(
     """
     model = _trace(network, checkpoint.network, opset, batch)
     _check_inputs(model.graph, checkpoint.network)
-    _fold_scale(model.graph)
+    fold_scale(model.graph)
     strip(model)
     model.ir_version = onnx.helper.find_min_ir_version_for(
         [onnx.helper.make_opsetid(domain, v) for domain, v in model.opset_imports.items()]
@@ -427,7 +427,7 @@ def _check_inputs(graph: ir.Graph, name: str) -> None:
         )
 
 
-def _fold_scale(graph: ir.Graph) -> None:
+def fold_scale(graph: ir.Graph) -> None:
     """Fold Conv(x * scale, weight) to Conv(x, weight * scale): one operator less for each image.
 
     Exact but for rounding, also with zero padding, since 0 * scale is 0.

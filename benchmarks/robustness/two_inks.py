@@ -1,7 +1,7 @@
 """A digit and another ink in one picture: python -m benchmarks.robustness.two_inks.
 
-Thirty of MNIST's validation images, which nothing was trained on, are enlarged and drawn in black on
-paper, each with a mark in red: a teacher's ring, a tick, a stamp. The digit is what is meant.
+Thirty of MNIST's validation images, which nothing was trained on, are enlarged and drawn in black
+on paper, each with a mark in red: a teacher's ring, a tick, a stamp. The digit is what is meant.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def say(line: str) -> None:
 
 def log_line(line: str) -> None:
     """Print a line to stderr as it is, if that takes it; for programs that read it."""
-    _write_to_stderr(f"{line}\n")
+    write_to_stderr(f"{line}\n")
 
 
 def say_traceback(error: BaseException) -> None:

@@ -334,8 +334,10 @@ def _print_answers(
         name = f"{image} #{index}" if options.each else image
         if options.as_json:
             place = {"index": index} if options.each else {}
-            is_unread = isinstance(answer, Unread)
-            found = answer.to_dict() if is_unread else _to_dict(answer, options) | {"model": model}
+            if isinstance(answer, Unread):
+                found = answer.to_dict()
+            else:
+                found = _to_dict(answer, options) | {"model": model}
             print_json({"image": image} | found | place)
         elif isinstance(answer, Unread):
             print(f"{printable(name)}: not read  ({answer.reason})")

@@ -27,7 +27,8 @@ def plain_background(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     light = brightness > (-1 if threshold is None else threshold)
     share = _BORDER_WEIGHT * border(light).mean() + (1 - _BORDER_WEIGHT) * light.mean()
     chosen = light if share > 0.5 else ~light
-    return np.median(picture[chosen], axis=0).astype(np.float32)
+    colour: NDArray[np.float32] = np.median(picture[chosen], axis=0).astype(np.float32)
+    return colour
 
 
 def fill_background(picture: NDArray[np.uint8], paper: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -50,9 +51,9 @@ def fill_background(picture: NDArray[np.uint8], paper: NDArray[np.bool_]) -> NDA
 def _fill(known: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """Add to what is known, weighted from 0 to 1, what coarser blocks say of the rest."""
     if max(weights.shape) == 1:
-        return known / np.maximum(weights, 1e-6)
+        return known / np.maximum(weights, np.float32(1e-6))
     blocks, total = _add_blocks(known), _add_blocks(weights)
-    share = 1 / np.maximum(total, 1)
+    share = np.float32(1) / np.maximum(total, np.float32(1))
     coarse = _fill(blocks * share, total * share)
     around = coarse.repeat(2, axis=0).repeat(2, axis=1)[: weights.shape[0], : weights.shape[1]]
     filled: NDArray[np.float32] = known + (1 - weights) * around

@@ -54,7 +54,7 @@ MAX_FILE_BYTES = 256 * 2**20
 """Maximum size of a file that is read, so that an endless stream ends."""
 
 _MIN_DECODED = 2 * FIRST_SIDE
-"""Least size that a JPEG is decoded at, if it has as much: as it is searched first, and once finer."""
+"""Least size that a JPEG is decoded at: twice that of the picture that is searched first."""
 
 _ENCODED = (str, os.PathLike, bytes, bytearray, memoryview)
 """Types of a path and of an encoded file."""

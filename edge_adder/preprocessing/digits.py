@@ -29,8 +29,8 @@ _MIN_LENGTH = 0.08
 """Minimum length of the main digit, as a share of the picture's longer side."""
 
 _MIN_ENCLOSING, _MIN_ENCLOSED = 0.2, 0.3
-"""Minimum height of what encloses a digit, as a share of the picture's height, and of what stands in
-it, as a share of its own."""
+"""Minimum height of what encloses a digit, as a share of the picture's height, and of what stands
+in it, as a share of its own."""
 
 _RIM, _MAX_INSIDE = 6, 0.05
 """Maximum share of an enclosing component's pixels that are further inside than a sixth of its

@@ -117,7 +117,7 @@ class Inspection(NamedTuple):
         """Return whether a box is so wide that it may hold digits that touch each other."""
         height, width = self.pixels.shape[:2]
         left, top, right, bottom = box
-        return (right - left) * width > _MIN_WIDE * (bottom - top) * height
+        return bool((right - left) * width > _MIN_WIDE * (bottom - top) * height)
 
     def split(self, box: Box) -> list[Prepared]:
         """Part the digit in a box where the least ink joins its left and its right.

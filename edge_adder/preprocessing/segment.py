@@ -37,8 +37,8 @@ from edge_adder.preprocessing.polarity import Ink, Polarity
 from edge_adder.preprocessing.threshold import hysteresis_thresholds
 
 _CERTAIN, _WRITTEN, _FAINT = 1.5, -0.3, -2.0
-"""Log-odds above which a pixel is certainly written on, above which it belongs to what is, and above
-which it may be: probabilities of 0.82, 0.43 and 0.12."""
+"""Log-odds above which a pixel is certainly written on, above which it belongs to what is, and
+above which it may be: probabilities of 0.82, 0.43 and 0.12."""
 
 _DIGIT, _MARK = 0.25, 0.75
 """Share of a component's pixels that are a mark's, up to which all of it is a digit, and from which

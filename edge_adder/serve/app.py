@@ -26,13 +26,12 @@ from starlette.types import ASGIApp
 from edge_adder import __version__
 from edge_adder.contract import DIGITS, FULL_INK
 from edge_adder.environment import allowed_cores
-from edge_adder.errors import FileAccessError, InputError
-from edge_adder.prediction import Outputs, check_answers
+from edge_adder.errors import FileAccessError, ImageError, InputError
+from edge_adder.prediction import Outputs, Prediction, check_answers
 from edge_adder.predictor import EdgeAdder
 from edge_adder.preprocessing.decode import encode_png
-from edge_adder.preprocessing.digits import MAX_DIGITS
 from edge_adder.preprocessing.polarity import Ink
-from edge_adder.preprocessing.prepare import Inspection, inspect
+from edge_adder.preprocessing.prepare import Inspection, Unread, inspect
 from edge_adder.serve import inference_protocol as protocol
 from edge_adder.serve.guard import Guard
 from edge_adder.serve.journal import UNANSWERED, Journal
@@ -223,18 +222,26 @@ def _answer(adder: EdgeAdder, question: Question) -> tuple[dict[str, Any], str]:
         EdgeAdderError: As `EdgeAdder.predict`.
     """
     began = time.perf_counter()
-    max_digits = MAX_DIGITS if question.each else 1
-    inspection = inspect(question.picture, ink=question.ink, max_digits=max_digits)
+    inspection = inspect(question.picture, ink=question.ink, each=question.each)
+    if inspection.refusal is not None:
+        raise ImageError(inspection.refusal)
     prepared = time.perf_counter()
-    predictions = [
-        adder.predict_prepared(image, preparation, question.number)
-        for image, preparation in inspection.digits
-    ]
+    found: list[Prediction | Unread] = []
+    if question.each:
+        found += adder.predict_inspected(inspection, question.number)
+    else:
+        found.append(adder.predict_prepared(*inspection.digits[0], question.number))
     ended = time.perf_counter()
-    answers = [each.to_dict(distributions=question.distributions) for each in predictions]
-    if question.explain:
-        for answer, (image, _) in zip(answers, inspection.digits, strict=True):
-            answer["input"] = _data_url(encode_png(image))
+    inputs = {preparation.box: image for image, preparation in inspection.digits}
+    answers = []
+    for each in found:
+        if isinstance(each, Unread):
+            answers.append(each.to_dict())
+            continue
+        answers.append(each.to_dict(distributions=question.distributions))
+        image = inputs.get(each.preparation.box)  # none of half of what touched
+        if question.explain and image is not None:
+            answers[-1]["input"] = _data_url(encode_png(image))
     result = answers[0]
     if question.each:
         result = {

@@ -40,7 +40,8 @@ def draw_light(generator: Generator, shape: tuple[int, int]) -> Light:
         light *= _shadow(generator, shape)
     if generator.random() < 0.15:
         light *= np.clip(1 + generator.uniform(0.03, 0.15) * clouds(generator, shape, 4), 0.3, 1.5)
-    return np.maximum(light, 0.08)
+    bright: Light = np.maximum(light, np.float32(0.08)).astype(np.float32)
+    return bright
 
 
 def _shadow(generator: Generator, shape: tuple[int, int]) -> Light:
@@ -60,7 +61,8 @@ def _shadow(generator: Generator, shape: tuple[int, int]) -> Light:
         brush.polygon([(float(px), float(py)) for px, py in points], fill=255)
     blur = float(np.exp(generator.uniform(np.log(0.5), np.log(30))))
     soft = plan.filter(ImageFilter.GaussianBlur(blur))
-    return 1 - np.asarray(soft, np.float32) / 255 * float(generator.uniform(0.15, 0.7))
+    depth = np.float32(generator.uniform(0.15, 0.7))
+    return 1 - np.asarray(soft, np.float32) / np.float32(255) * depth
 
 
 def photograph(picture: Pixels, generator: Generator, size: float) -> NDArray[np.uint8]:
@@ -72,7 +74,8 @@ def photograph(picture: Pixels, generator: Generator, size: float) -> NDArray[np
         size: Length of what is written, in pixels; the blur keeps it legible.
     """
     if generator.random() < 0.6:
-        picture = picture + generator.normal(0, generator.uniform(0, 7), picture.shape)
+        noise = generator.normal(0, generator.uniform(0, 7), picture.shape)
+        picture = picture + noise.astype(np.float32)
     image = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
     blur = generator.random()
     if blur < 0.55:

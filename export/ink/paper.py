@@ -19,7 +19,8 @@ def any_colour(generator: Generator, low: float, high: float) -> Colour:
     """Draw a colour whose mean brightness is about between two values."""
     base = generator.uniform(low, high)
     tint = generator.normal(0, 1, 3) * generator.choice([2.0, 12.0, 45.0], p=[0.5, 0.3, 0.2])
-    return np.clip(base + tint - tint.mean(), 0, 255).astype(np.float32)
+    colour: Colour = np.clip(base + tint - tint.mean(), 0, 255).astype(np.float32)
+    return colour
 
 
 def clouds(generator: Generator, shape: tuple[int, int], cells: int) -> NDArray[np.float32]:
@@ -128,7 +129,7 @@ def draw_table(
     corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom)]) + wobble
     plan = Image.new("L", (width, height))
     ImageDraw.Draw(plan).polygon([(float(x), float(y)) for x, y in corners], fill=255)
-    page = np.asarray(plan, np.float32) / 255
+    page = np.asarray(plan, np.float32) / np.float32(255)
     box = (
         int(max(0, corners[0][1], corners[1][1])) + 3,
         int(max(0, corners[0][0], corners[3][0])) + 3,

@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 
 from edge_adder.contract import FULL_INK
 
+from ..handwriting.varied_pen import another_hand
 from . import paper as papers
 from . import writing
 from .light import draw_light, photograph
@@ -19,7 +20,7 @@ from .writing import Mask, Sources
 Generator = np.random.Generator
 
 SIDE = 224
-"""Height and width of a scene, in pixels: those of a picture that the network is first asked for."""
+"""Height and width of a scene, in pixels: those of a picture as it is searched first."""
 
 _MIN_VISIBLE = 9.0
 """Least difference of writing from what is around it in one of the colours, of 255; below that a
@@ -62,13 +63,13 @@ class _Page:
     ) -> None:
         """Put a mask on the page; what lies beyond the rim is cut."""
         y, x = round(top), round(left)
-        height, width = self.digit.shape
+        height, width, _ = self.picture.shape
         y0, x0 = max(0, y), max(0, x)
         y1, x1 = min(height, y + mask.shape[0]), min(width, x + mask.shape[1])
         if y1 <= y0 or x1 <= x0:
             return
         part = mask[y0 - y : y1 - y, x0 - x : x1 - x]
-        covered = part * look.texture(part.shape, generator)
+        covered = part * look.texture((y1 - y0, x1 - x0), generator)
         place = self.picture[y0:y1, x0:x1]
         place += covered[:, :, None] * (colour - place)
         own, other = (self.digit, self.mark) if answer == "digit" else (self.mark, self.digit)
@@ -184,14 +185,14 @@ def _write_one(
     if 0.14 <= around < 0.26:
         _mark_over(page, generator, where, pen * 0.7, other)
     elif 0.26 <= around < 0.38:
-        _mark_beside(page, generator, where, pen, mark_ink, box)
+        _mark_beside(page, generator, where, pen, mark_ink)
     elif 0.38 <= around < 0.42:
         words = writing.write_words(
             generator, int(wide * 1.2) + 10, 12, float(generator.uniform(7, 12))
         )
         down = top + high + generator.uniform(3, 12)
         page.put(words, down, left, ink, generator, look=_Look(0.9, 0, 0), answer="mark")
-    return max(mask.shape)
+    return float(max(mask.shape))
 
 
 def _mark_around(
@@ -237,12 +238,11 @@ def _mark_beside(
     where: tuple[float, float, int, int],
     pen: float,
     ink: papers.Colour,
-    box: tuple[int, int, int, int],
 ) -> None:
     top, left, high, wide = where
     if generator.random() < 0.45:  # underlined
         mask = writing.draw_mark(
-            writing._line(generator), wide * generator.uniform(1, 2), high * 0.05, pen
+            writing.line(generator), wide * generator.uniform(1, 2), high * 0.05, pen
         )
         mark_top = top + high + generator.uniform(0.04, 0.3) * high
         mark_left = left + wide / 2 - mask.shape[1] / 2
@@ -298,7 +298,7 @@ def _digit_with(pen: float, sources: Sources, generator: Generator, size: float)
     if generator.random() < 0.25:
         return writing.write_digit(sources, generator, size)
     lines = writing.pick_lines(sources, generator)
-    varied = writing.another_hand(lines, size, generator)
+    varied = another_hand(lines, size, generator)
     return writing.draw(varied, pen * generator.uniform(0.8, 1.25))
 
 
@@ -325,7 +325,7 @@ def _write_lines(
     page: _Page, sources: Sources, generator: Generator, box: tuple[int, int, int, int]
 ) -> float:
     """Fill the paper with rows of small digits, or of anything."""
-    height, width = box[2] - box[0], box[3] - box[1]
+    width = box[3] - box[1]
     length = math.exp(generator.uniform(math.log(10), math.log(40)))
     ink, look = _pick_ink(generator, _paper_in(page, box)), _pick_look(generator)
     other = generator.choice([0.0, 0.2, 0.5], p=[0.6, 0.3, 0.1])
@@ -357,7 +357,7 @@ def _write_no_digits(page: _Page, generator: Generator, box: tuple[int, int, int
         if generator.random() < 0.6:
             mask = writing.write_letter(generator, size)
         else:
-            mask = writing.draw_mark(writing._scribble(generator), size, size, max(1, 0.04 * size))
+            mask = writing.draw_mark(writing.scribble(generator), size, size, max(1, 0.04 * size))
         top = box[0] + generator.random() * max(0, height - mask.shape[0])
         left = box[1] + generator.random() * max(0, width - mask.shape[1])
         page.put(mask, top, left, ink, generator, look=look, answer="mark")

@@ -36,7 +36,7 @@ from edge_adder.files import write_together
 
 from .. import checkpoint as checkpoints
 from ..checkpoint import WEIGHTS_DIR, Checkpoint
-from ..to_onnx import OLDEST_ONNXRUNTIME, OPSET, _fold_scale, _strip
+from ..to_onnx import OLDEST_ONNXRUNTIME, OPSET, fold_scale, strip
 from ..train import CHECKPOINT_FILE
 from .network import InkFinder
 from .scenes import compose
@@ -69,8 +69,8 @@ def build(checkpoint: Checkpoint) -> InkFinder:
 def to_onnx(network: InkFinder, checkpoint: Checkpoint) -> bytes:
     """Trace the network into ONNX with contract and provenance in its metadata."""
     model = _trace(network)
-    _fold_scale(model.graph)
-    _strip(model)
+    fold_scale(model.graph)
+    strip(model)
     model.ir_version = onnx.helper.find_min_ir_version_for(
         [onnx.helper.make_opsetid(domain, v) for domain, v in model.opset_imports.items()]
     )

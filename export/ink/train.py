@@ -13,7 +13,7 @@ import json
 import math
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -91,8 +91,8 @@ class InkConfig:
     weight_decay: float = 0.01
     ema_decay: float = 0.995
     schedule: str = "cosine"
-    scan_writers: tuple[str, ...] = tuple(networks.find("edge").recipe["scan_writers"])
-    pen_writers: tuple[int, ...] = tuple(networks.find("edge").recipe["pen_writers"])
+    scan_writers: tuple[str, ...] = tuple(networks.NETWORKS["edge"].recipe["scan_writers"])
+    pen_writers: tuple[int, ...] = tuple(networks.NETWORKS["edge"].recipe["pen_writers"])
     seed: int = 0
     out: Path = Path("runs/ink")
 
@@ -186,7 +186,7 @@ def _scenes(cache: Path, config: InkConfig, count: int, *, validation: bool) -> 
     paths = [folder / f"{index}.npy" for index in range(count)]
     missing = [path for path in paths if not path.is_file()]
     if missing:
-        start = functools.partial(_load_in_process, *writers, validation)
+        start = functools.partial(_load_in_process, writers[0], writers[1], validation)
         processes = min(len(missing), thread_count("auto"))
         with multiprocessing.get_context("spawn").Pool(processes, start) as pool:
             for path in pool.imap_unordered(_compose_block, missing):
@@ -197,7 +197,9 @@ def _scenes(cache: Path, config: InkConfig, count: int, *, validation: bool) -> 
 _sources: Sources | None = None
 
 
-def _load_in_process(scan_writers: list[str], pen_writers: list[int], validation: bool) -> None:
+def _load_in_process(
+    scan_writers: Sequence[str], pen_writers: Sequence[int], validation: bool
+) -> None:
     global _sources  # noqa: PLW0603  of a process that composes
     _sources = load_sources(scan_writers, pen_writers, validation=validation)
 
@@ -298,7 +300,7 @@ def measure(network: torch.nn.Module, blocks: list[NDArray[np.uint8]]) -> tuple[
     network.eval()
     both = either = right = 0
     for block in blocks:
-        for batch in torch.from_numpy(block).split(25):
+        for batch in torch.split(torch.from_numpy(block), 25):
             found, mark = (network(batch[:, :3]) > 0).unbind(1)
             expected, is_mark = (answers_of(batch) > 0.5).unbind(1)
             both += int((found & expected).sum())

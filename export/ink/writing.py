@@ -75,10 +75,11 @@ def load_sources(
     else:
         trajectories = load_trajectories(TRAINING_TRAJECTORIES)
         lines = [each.lines for each in trajectories if each.writer in set(pen_writers)]
-    scans = []
-    for writer in scan_writers:
-        for data in read_checked(NUMBERS, writer, find_folder()).values():
-            scans.append(_scan_mask(data))
+    scans = [
+        _scan_mask(data)
+        for writer in scan_writers
+        for data in read_checked(NUMBERS, writer, find_folder()).values()
+    ]
     mnist = load_mnist(train=True)
     chosen = split_indices(len(mnist), "fixed", 0)[int(validation)]
     return Sources(lines, [s for s in scans if s is not None], mnist.images[chosen, 0].numpy())
@@ -93,7 +94,8 @@ def _scan_mask(data: bytes) -> NDArray[np.uint8] | None:
     amount = np.clip((paper - 12 - grey) / (paper - 12 - ink) * 1.3, 0, 1)
     rows, columns = np.flatnonzero(amount.max(1) > 0.5), np.flatnonzero(amount.max(0) > 0.5)
     cut = amount[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return np.rint(FULL_INK * cut).astype(np.uint8)
+    mask: NDArray[np.uint8] = np.rint(FULL_INK * cut).astype(np.uint8)
+    return mask
 
 
 def write_digit(sources: Sources, generator: Generator, length: float) -> Mask:
@@ -105,7 +107,8 @@ def write_digit(sources: Sources, generator: Generator, length: float) -> Mask:
         image = sources.mnist[int(generator.integers(len(sources.mnist)))]
         rows, columns = np.flatnonzero(image.max(1)), np.flatnonzero(image.max(0))
         cut = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        return np.clip(2 * _enlarge(cut, length) - 0.5, 0, 1)
+        sharper: Mask = np.clip(2 * _enlarge(cut, length) - np.float32(0.5), 0, 1)
+        return sharper
     lines = another_hand(pick_lines(sources, generator), length, generator)
     return draw(lines, pen_width(length, generator))
 
@@ -129,7 +132,7 @@ def _enlarge(mask: NDArray[np.uint8], length: float) -> Mask:
     scale = length / max(mask.shape)
     size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
     resized = Image.fromarray(mask).resize(size, Image.Resampling.BICUBIC)
-    return np.asarray(resized, np.float32) / FULL_INK
+    return np.asarray(resized, np.float32) / np.float32(FULL_INK)
 
 
 def draw(lines: Lines, pen: float) -> Mask:
@@ -152,7 +155,7 @@ def draw(lines: Lines, pen: float) -> Mask:
         for x, y in path if radius > 1 else ():
             brush.ellipse((x - radius, y - radius, x + radius, y + radius), fill=FULL_INK)
     small = page.resize((int(width), int(height)), Image.Resampling.BOX)
-    return np.asarray(small, np.float32) / FULL_INK
+    return np.asarray(small, np.float32) / np.float32(FULL_INK)
 
 
 def write_sign(generator: Generator, length: float) -> Mask:
@@ -201,7 +204,7 @@ def write_words(generator: Generator, width: int, height: int, size: float) -> M
         )
         brush.text((0, y), " ".join(words), FULL_INK, face)
         y += size * float(generator.uniform(1.2, 1.9))
-    return np.asarray(image, np.float32) / FULL_INK
+    return np.asarray(image, np.float32) / np.float32(FULL_INK)
 
 
 def _ring(generator: Generator) -> Lines:
@@ -214,7 +217,8 @@ def _tick(generator: Generator) -> Lines:
     return [np.array([(0.0, 0.6), (turn, 1.0), (1.0, generator.uniform(-0.1, 0.2))])]
 
 
-def _line(generator: Generator) -> Lines:
+def line(generator: Generator) -> Lines:
+    """Return a line through the unit box from left to right."""
     return [np.array([(0.0, 0.5), (1.0, 0.5 + generator.normal(0, 0.08))])]
 
 
@@ -237,7 +241,8 @@ def _arrow(generator: Generator) -> Lines:
     ]
 
 
-def _scribble(generator: Generator) -> Lines:
+def scribble(generator: Generator) -> Lines:
+    """Return a scribble in the unit box."""
     steps = generator.normal(0, 1, (60, 2)).cumsum(axis=0)
     smooth = np.stack([np.convolve(each, np.ones(7) / 7, "valid") for each in steps.T], 1)
     return [smooth / max(1e-6, float(np.ptp(smooth, axis=0).max()))]
@@ -246,10 +251,10 @@ def _scribble(generator: Generator) -> Lines:
 AROUND: tuple[Callable[[Generator], Lines], ...] = (_ring, _ring, _box)
 """Marks around a digit."""
 
-OVER: tuple[Callable[[Generator], Lines], ...] = (_strike, _cross, _ring, _line)
+OVER: tuple[Callable[[Generator], Lines], ...] = (_strike, _cross, _ring, line)
 """Marks across a digit."""
 
-BESIDE: tuple[Callable[[Generator], Lines], ...] = (_tick, _ring, _cross, _arrow, _scribble, _line)
+BESIDE: tuple[Callable[[Generator], Lines], ...] = (_tick, _ring, _cross, _arrow, scribble, line)
 """Marks beside a digit."""
 
 

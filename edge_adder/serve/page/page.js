@@ -225,18 +225,23 @@ function showNothing(state, headline, reason = "") {
 }
 
 function showAnswer(answer, timing, milliseconds) {
-  const predictions = answer.predictions ?? [answer];
-  const [first] = predictions;
-  const unsure = predictions.some((each) => each.uncertain);
-  const equations = predictions.map((each) => {
+  const entries = answer.predictions ?? [answer];
+  const predictions = entries.filter((each) => !("unread" in each));
+  const first = predictions[0] ?? { digit_probabilities: [], sum_probabilities: [] };
+  const unread = entries.length - predictions.length;
+  const unsure = unread > 0 || predictions.some((each) => each.uncertain);
+  const equations = entries.map((each) => {
+    if ("unread" in each) {
+      return `Not read: ${each.unread}`;
+    }
     const equation = `${each.digit} + ${each.number} = ${each.sum}`;
     return each.uncertain ? `Unsure: perhaps ${equation}` : equation;
   });
-  const least = Math.min(...predictions.map((each) => Math.min(each.digit_probability, each.sum_probability)));
-  const single = predictions.length === 1;
+  const least = Math.min(1, ...predictions.map((each) => Math.min(each.digit_probability, each.sum_probability)));
+  const single = entries.length === 1 && unread === 0;
   const share = single ? percent(least) : `Each at least ${percent(least)}`;
   const reason = unsure
-    ? `${share} probable: perhaps not a digit, or hard to read.`
+    ? `${share} probable: perhaps not a digit, or hard to read.${unread ? ` ${unread} not read.` : ""}`
     : `${share} probable${single ? "" : "; the figures below are of the first"}`;
   setState(unsure ? "unsure" : "sure", single ? String(first.sum) : "", equations.join("\n"), reason);
   setBars(element.digits, first.digit_probabilities);

@@ -139,7 +139,7 @@ def test_a_blank_picture_and_an_unknown_ink_are_refused(
         np.random.default_rng(0).integers(0, 9, (28, 28), np.uint8),
         Image.new("RGBA", (50, 50), (200, 10, 10, 0)),
     ):
-        with pytest.raises(ImageError, match="no (ink|digit) found"):
+        with pytest.raises(ImageError, match=r"no (ink|digit) found"):
             function(blank)
     with pytest.raises(InputError, match="ink must be one of auto, light, dark, got 'blue'"):
         function(seven, ink="blue")
