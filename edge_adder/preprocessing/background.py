@@ -51,9 +51,10 @@ def fill_background(picture: NDArray[np.uint8], paper: NDArray[np.bool_]) -> NDA
 def _fill(known: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """Add to what is known, weighted from 0 to 1, what coarser blocks say of the rest."""
     if max(weights.shape) == 1:
-        return known / np.maximum(weights, np.float32(1e-6))
+        mean: NDArray[np.float32] = np.divide(known, np.maximum(weights, 1e-6))
+        return mean
     blocks, total = _add_blocks(known), _add_blocks(weights)
-    share = np.float32(1) / np.maximum(total, np.float32(1))
+    share: NDArray[np.float32] = np.reciprocal(np.maximum(total, 1))
     coarse = _fill(blocks * share, total * share)
     around = coarse.repeat(2, axis=0).repeat(2, axis=1)[: weights.shape[0], : weights.shape[1]]
     filled: NDArray[np.float32] = known + (1 - weights) * around
