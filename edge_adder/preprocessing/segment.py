@@ -31,14 +31,14 @@ from edge_adder.preprocessing.digits import (
     select_digits,
     shares_line,
 )
-from edge_adder.preprocessing.morphology import bounding_box, dilate
+from edge_adder.preprocessing.morphology import bounding_box, dilate, edge_contrast
 from edge_adder.preprocessing.pixels import FIRST_SIDE, SMALL_SIDE, shrink
 from edge_adder.preprocessing.polarity import Ink, Polarity
 from edge_adder.preprocessing.threshold import hysteresis_thresholds
 
-_CERTAIN, _WRITTEN, _FAINT = 1.5, -0.3, -2.0
+_CERTAIN, _WRITTEN, _FAINT = 2.5, -0.3, -2.0
 """Log-odds above which a pixel is certainly written on, above which it belongs to what is, and
-above which it may be: probabilities of 0.82, 0.43 and 0.12."""
+above which it may be: probabilities of 0.92, 0.43 and 0.12."""
 
 _DIGIT, _MARK = 0.25, 0.75
 """Share of a component's pixels that are a mark's, up to which all of it is a digit, and from which
@@ -62,6 +62,9 @@ _MIN_CONTRAST = 12.0
 _PLAIN_NOISE, _MIN_PLAIN = 4, 0.7
 """Greatest difference of a drawing's background from its colour, of 255, and the least share of its
 pixels that keep to it. No photograph is as even."""
+
+_MIN_EDGE = 0.45
+"""Least fall of the contrast across a digit's edge, as a share of its mean contrast."""
 
 _MIN_UNREAD, _MAX_UNREAD = 0.3, 2.5
 """Least and greatest length of what is reported as not read among digits, as a share of their
@@ -148,6 +151,8 @@ class Segmentation:
         share = (contrast * colour).sum(axis=2) / max(float(np.square(colour).sum()), 1e-6)
         amount = np.clip((share - _NO_INK) / (_FULL_INK - _NO_INK), 0, 1)
         with_edge = dilate(mask, 1)  # the faint edges of strokes belong to them
+        if not amount[with_edge].any():  # the strokes' colours cancel each other
+            amount = mask.astype(np.float32)
         ink: NDArray[np.uint8] = np.rint(FULL_INK * np.where(with_edge, amount, 0)).astype(np.uint8)
         return ink
 
@@ -165,7 +170,8 @@ def segment(pixels: NDArray[np.uint8], ink: Ink = "auto", *, each: bool = False)
     """
     coloured = pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
     if max(pixels.shape[:2]) <= SMALL_SIDE:
-        return _choose(_find_by_colour(coloured), ink, each)
+        found = _choose(_find_by_colour(coloured), ink, each)
+        return replace(found, digits=()) if found.digits and _is_shade(found) else found
     found = _choose(_find_by_model(shrink(coloured, FIRST_SIDE), each), ink, each)
     if max(pixels.shape[:2]) > FIRST_SIDE and _is_fine(found):
         finer = _choose(_find_by_model(coloured, each), ink, each)
@@ -173,6 +179,12 @@ def segment(pixels: NDArray[np.uint8], ink: Ink = "auto", *, each: bool = False)
     if not found.digits and len(found.marks):  # a 0 may look like a ring
         found = _choose(replace(found, components=found.marks), ink, each)
     return found
+
+
+def _is_shade(found: Segmentation) -> bool:
+    """Check whether the main digit has no edge: shade on blank paper has none."""
+    contrast = np.abs(found.picture - found.background).max(axis=2)
+    return edge_contrast(contrast, found.mask, 1) < _MIN_EDGE * float(contrast[found.mask].mean())
 
 
 def _is_fine(found: Segmentation) -> bool:
