@@ -134,6 +134,7 @@ def run_checks(provider: Provider = "cpu", model: Path | None = None) -> Diagnos
         *_check_model([*results.values()], version),
         *([_check_hash()] if model is None else _show_hash(loaded.values())),
         *(_check_answers(name, adder) for name, adder in loaded.items()),
+        _check_ink_model(),
     ]
     return Diagnosis(provider, next((name for name in order if name in loaded), None), checks)
 
@@ -298,3 +299,25 @@ def _check_answers(name: str, adder: EdgeAdder) -> Check:
         return Check("self-test", good=False, text=text, facts=facts, exit_code=ExitCode.MODEL)
     text = f"on {name}, {'; '.join(result.describe())}"
     return Check("self-test", result.passed, text, facts | result.to_dict(), ExitCode.MODEL)
+
+
+def _check_ink_model() -> Check:
+    """Check that the bundled ink model finds on this device what it found in PyTorch."""
+    from edge_adder import ink_model  # noqa: PLC0415  needs onnxruntime
+
+    try:
+        found = ink_model.check_parity()
+    except Exception as error:  # noqa: BLE001  numpy and onnxruntime raise nearly anything
+        text = one_line(error)
+        return Check("ink model", good=False, text=text, exit_code=ExitCode.MODEL)
+    verdict = "passed" if found.passed else "FAILED"
+    text = (
+        f"parity with PyTorch, bound {ink_model.PARITY_BOUND:g}: {verdict}; log-odds "
+        f"{found.largest_difference:.1e}, {found.changed_pixels} pixels changed"
+    )
+    facts = {
+        "largest_difference": found.largest_difference,
+        "changed_pixels": found.changed_pixels,
+        "bound": ink_model.PARITY_BOUND,
+    }
+    return Check("ink model", found.passed, text, facts, ExitCode.MODEL)

@@ -27,7 +27,7 @@ from edge_adder.prediction import Outputs, Prediction, Predictions, make_predict
 from edge_adder.preprocessing.decode import ImageSource
 from edge_adder.preprocessing.polarity import Ink
 from edge_adder.preprocessing.prepare import (
-    TOUCHING,
+    NOT_ONE,
     Inspection,
     Preparation,
     Unread,
@@ -291,7 +291,7 @@ class EdgeAdder:
             elif answer.uncertain and inspection.is_wide(box):
                 halves = [self._answer(*half, number) for half in inspection.split(box)]
                 apart = len(halves) > 1 and all(half.probability >= _SURE for half in halves)
-                found += halves if apart else [Unread(box, TOUCHING)]
+                found += halves if apart else [Unread(box, NOT_ONE)]
             else:
                 found.append(answer)
         return found

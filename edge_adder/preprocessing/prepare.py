@@ -83,8 +83,8 @@ class Unread:
         return {"unread": self.reason, "box": list(self.box)}
 
 
-TOUCHING = "digits that touch"
-"""Why something wide is not read."""
+NOT_ONE = "not a single digit"
+"""Why something wide is not read: digits that touch each other, or a sign."""
 
 _MIN_WIDE = 0.95
 """Least width of digits that may touch each other, as a share of their height."""

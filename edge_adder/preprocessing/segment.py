@@ -204,15 +204,13 @@ def _find_by_model(picture: NDArray[np.uint8], each: bool) -> Segmentation:
 
     picture = _enlarge(picture)
     written, is_mark = find_ink(picture)
+    place, certain = written > _WRITTEN, written > _CERTAIN
     drawn = _find_by_colour(picture)
-    if each and _is_plain(drawn):  # rows as regular as a texture, too
-        components, certain, faint = drawn.components, drawn.certain, np.zeros_like(drawn.certain)
-        background = drawn.background
-    else:
-        components, certain = find_components(written > _WRITTEN), written > _CERTAIN
-        maybe = find_components(written > _FAINT)
-        faint = maybe.mask(maybe.total(written > _WRITTEN) == 0)
-        background = fill_background(picture, ~dilate(written > _FAINT, 2))
+    if each and _is_plain(drawn):  # there, rows as regular as a texture are writing too
+        place = place | drawn.components.mask(drawn.components.area > 0)
+        certain = certain | drawn.certain
+    components, maybe = find_components(place), find_components(written > _FAINT)
+    background = fill_background(picture, ~dilate(place | (written > _FAINT), 2))
     marked = components.total((is_mark > 0) & (written > _WRITTEN)) / np.maximum(1, components.area)
     digits = components.mask(marked <= _MARK)
     contrast = picture - background
@@ -226,7 +224,7 @@ def _find_by_model(picture: NDArray[np.uint8], each: bool) -> Segmentation:
         certain=certain,
         components=find_components(digits),
         marks=find_components(components.mask(marked > _MARK)),
-        faint=find_components(faint),
+        faint=find_components(maybe.mask(maybe.total(place) == 0)),
     )
 
 

@@ -97,7 +97,8 @@ def test_without_the_extra_it_says_what_to_install(
     edge_adder, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
     if find_spec(package) is not None:
-        for name in [name for name in sys.modules if name.startswith("edge_adder.serve.")]:
+        loaded = ("edge_adder.serve.", f"{package}.")
+        for name in [name for name in sys.modules if name.startswith(loaded)]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, package, None)
     done = edge_adder("serve")
