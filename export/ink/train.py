@@ -153,7 +153,7 @@ def train(config: InkConfig, *, resume: bool = False) -> Path:
         state.load(config.out / RESUME_FILE)
     else:
         state.save(config.out / RESUME_FILE, identity)
-    steps = config.scenes // config.batch_size
+    steps = len(blocks) * (_BLOCK // config.batch_size)
     done = len(state.history)
     scheduler = make_scheduler(config, state.optimizer, steps=steps, done_epochs=done)  # type: ignore[arg-type]
     for epoch in range(done, config.epochs):
