@@ -309,7 +309,7 @@ def _check_ink_model() -> Check:
         found = ink_model.check_parity()
     except Exception as error:  # noqa: BLE001  numpy and onnxruntime raise nearly anything
         text = one_line(error)
-        return Check("ink model", good=False, text=text, exit_code=ExitCode.MODEL)
+        return Check("ink-model", good=False, text=text, exit_code=ExitCode.MODEL)
     verdict = "passed" if found.passed else "FAILED"
     text = (
         f"parity with PyTorch, bound {ink_model.PARITY_BOUND:g}: {verdict}; log-odds "
@@ -320,4 +320,4 @@ def _check_ink_model() -> Check:
         "changed_pixels": found.changed_pixels,
         "bound": ink_model.PARITY_BOUND,
     }
-    return Check("ink model", found.passed, text, facts, ExitCode.MODEL)
+    return Check("ink-model", found.passed, text, facts, ExitCode.MODEL)

@@ -20,7 +20,7 @@ from edge_adder.providers import CPU_WHEEL, CUDA_WHEEL, install_command
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 NAMES = ["python", "packages", "cores", "telemetry", "onnxruntime", "cpu", "cuda"]
-NAMES += ["model", "hash", "self-test"]
+NAMES += ["model", "hash", "self-test", "ink-model"]
 
 pytestmark = pytest.mark.skipif(
     CUDA in session.available_providers(), reason="this onnxruntime has CUDA"

@@ -28,7 +28,7 @@ def test_an_exception_becomes_one_line() -> None:
 def test_public_names() -> None:
     tree = {name for name in vars(errors) if name.endswith("Error")}
     others = {"CONTRACT", "EdgeAdder", "ExitCode", "Outputs", "Prediction", "Predictions"}
-    others |= {"prepare_image"}
+    others |= {"Unread", "prepare_image"}
     assert set(edge_adder.__all__) == tree | others | {"__version__"}
     for name in edge_adder.__all__:
         assert hasattr(edge_adder, name)

@@ -133,8 +133,11 @@ class TestPredict:
         assert loaded == [(Path("m.onnx"), given)]
 
     def test_ink_can_be_forced(self, edge_adder: Run) -> None:
-        (answer,) = objects(edge_adder("predict", SEVEN, "5", "--ink", "dark", "--json"))
-        assert answer["preparation"]["ink"] == "dark"
+        (answer,) = objects(edge_adder("predict", FIVE, "5", "--ink", "dark", "--json"))
+        assert (answer["digit"], answer["preparation"]["ink"]) == (5, "dark")
+        done = edge_adder("predict", FIVE, "5", "--ink", "light")
+        assert done.returncode == 2
+        assert "no digit found" in done.stderr
 
     def test_auto_says_what_it_chose(self, edge_adder: Run) -> None:
         done = edge_adder("predict", SEVEN, "5", "--provider", "auto", "--json")
@@ -329,7 +332,7 @@ class TestBadInput:
             (["--tpo", "1"], "No such option"),
             ([SEVEN, "5", "--save-input", "seen.png"], "--save-input takes one image, got 3"),
             ([SEVEN, "5", "--explain", "why.png"], "--explain takes one image, got 3"),
-            (["--explain", "x.png", "--each"], "--each takes neither --save-input nor --explain"),
+            (["--save-input", "x.png", "--each"], "--each does not take --save-input"),
             (["--distributions"], "--distributions needs --json"),
         ],
     )
