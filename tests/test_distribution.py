@@ -51,6 +51,7 @@ def test_the_wheel_holds_the_code_the_bundled_model_and_its_checkpoint(wheel: Pa
         "edge_adder/models/default.onnx.sha256",
         "edge_adder/models/default.parity.npz",
         "edge_adder/models/identity.onnx",
+        *(f"edge_adder/models/ink.{end}" for end in ("onnx", "onnx.sha256", "parity.npz")),
         "edge_adder/serve/openapi.json",
         *(f"edge_adder/serve/page/{name}" for name in PAGE),
         "edge_adder/export/weights/edge.safetensors",

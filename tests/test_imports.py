@@ -20,7 +20,7 @@ ALLOWED = {
     "edge_adder": STANDARD | RUNTIME | {"edge_adder"},
     "export": STANDARD
     | {"numpy", "PIL", "torch", "torchvision", "onnx", "onnxscript", "onnxruntime", "safetensors"}
-    | {"rich", "matplotlib", "unlzw3", "edge_adder"},
+    | {"rich", "matplotlib", "unlzw3", "typer", "edge_adder"},
 }
 
 CORE = {"edge_adder.contract", "edge_adder.errors", "edge_adder.files"}
@@ -28,6 +28,7 @@ CORE = {"edge_adder.contract", "edge_adder.errors", "edge_adder.files"}
 
 SHARED = CORE | {
     "edge_adder.checks",
+    "edge_adder.environment",
     "edge_adder.evaluation.datasets",
     "edge_adder.evaluation.report",
     "edge_adder.preprocessing.morphology",

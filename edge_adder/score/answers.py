@@ -179,7 +179,7 @@ def schema(options: Options) -> Any:
         columns.append(("label", pa.int8()))
     if options.details:
         kinds = {"box": pa.list_(pa.float64()), "stroke_width": pa.float64()}
-        flags = ("unchanged", "cropped_to_page", "is_multi_frame")
+        flags = ("unchanged", "is_multi_frame", "doubtful")
         kinds |= dict.fromkeys(flags, pa.bool_())
         names = [field.name for field in fields(UNCHANGED)]
         columns.append(

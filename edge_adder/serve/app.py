@@ -249,12 +249,18 @@ def _answer(adder: EdgeAdder, question: Question) -> tuple[dict[str, Any], str]:
         }
     if question.explain:
         result |= {
-            "picture": _data_url(encode_png(inspection.pixels)),
+            "picture": _data_url(encode_png(_searched(inspection))),
             "ink": _data_url(encode_png(_ink_layer(inspection))),
         }
     timing = f"prepare;dur={1000 * (prepared - began):.3f}, "
     timing += f"network;dur={1000 * (ended - prepared):.3f}"
     return result, timing
+
+
+def _searched(inspection: Inspection) -> NDArray[np.uint8]:
+    """Return the picture in the size that was searched, in which its ink is known."""
+    found = inspection.segmentation
+    return inspection.pixels if found is None else found.picture
 
 
 def _ink_layer(inspection: Inspection) -> NDArray[np.uint8]:

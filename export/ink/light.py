@@ -38,6 +38,10 @@ def draw_light(generator: Generator, shape: tuple[int, int]) -> Light:
         light *= base + (1 + generator.uniform(0, 0.4) - base) * patch
     for _ in range(int(generator.choice([0, 1, 2, 3], p=[0.6, 0.25, 0.1, 0.05]))):
         light *= _shadow(generator, shape)
+    if generator.random() < 0.06:  # through a blind
+        angle, steps = generator.uniform(0, np.pi), generator.uniform(3, 12)
+        stripes = np.sin(2 * np.pi * steps * (np.cos(angle) * x + np.sin(angle) * y))
+        light *= 1 - generator.uniform(0.1, 0.3) * (1 + np.tanh(generator.uniform(1, 9) * stripes))
     if generator.random() < 0.15:
         light *= np.clip(1 + generator.uniform(0.03, 0.15) * clouds(generator, shape, 4), 0.3, 1.5)
     bright: Light = np.maximum(light, np.float32(0.08)).astype(np.float32)
@@ -59,7 +63,7 @@ def _shadow(generator: Generator, shape: tuple[int, int]) -> Light:
         reach = generator.uniform(0.2, 1.0, count) * max(shape)
         points = centre + np.stack([np.cos(turn), np.sin(turn)], 1) * reach[:, None]
         brush.polygon([(float(px), float(py)) for px, py in points], fill=255)
-    blur = float(np.exp(generator.uniform(np.log(0.5), np.log(30))))
+    blur = float(np.exp(generator.uniform(np.log(0.2), np.log(30))))
     soft = plan.filter(ImageFilter.GaussianBlur(blur))
     depth = np.float32(generator.uniform(0.15, 0.7))
     return 1 - np.asarray(soft, np.float32) / np.float32(255) * depth

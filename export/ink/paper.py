@@ -122,8 +122,12 @@ def draw_table(
         grain = clouds(generator, (height, width), int(generator.integers(3, 40)))
         across = clouds(generator, (1, width), int(generator.integers(8, 60)))
         table += (8 * grain + generator.uniform(0, 22) * across)[:, :, None]
-    inset = generator.uniform(0.0, 0.28, 4) * (height, width, height, width)
-    inset[generator.random(4) < 0.3] = -0.2 * max(height, width)  # beyond the rim
+    if generator.random() < 0.3:  # a note
+        inset = generator.uniform(0.12, 0.36, 4) * (height, width, height, width)
+        paper = np.broadcast_to(any_colour(generator, 90, 245), paper.shape)
+    else:
+        inset = generator.uniform(0.0, 0.28, 4) * (height, width, height, width)
+        inset[generator.random(4) < 0.3] = -0.2 * max(height, width)  # beyond the rim
     top, left, bottom, right = inset[0], inset[1], height - inset[2], width - inset[3]
     wobble = generator.normal(0, 0.03, (4, 2)) * (width, height)
     corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom)]) + wobble
@@ -193,6 +197,9 @@ def _face(brush: ImageDraw.ImageDraw, generator: Generator, shape: tuple[int, in
     dark = tuple(int(v) for v in generator.uniform(0, 90, 3))
     thick = max(1, round(wide * generator.uniform(0.03, 0.12)))
     fill = skin if generator.random() < 0.6 else None
+    if generator.random() < 0.6:
+        hair = (x - 1.15 * wide, y - 1.2 * high, x + 1.15 * wide, y + 0.4 * high)
+        brush.ellipse(hair, fill=dark)
     brush.ellipse((x - wide, y - high, x + wide, y + high), fill=fill, outline=dark, width=thick)
     eye = wide * generator.uniform(0.05, 0.2)
     for side in (-0.4, 0.4):

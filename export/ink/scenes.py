@@ -121,7 +121,7 @@ def _pick_ink(
         colour = (dark if kind < 0.7 else vivid).astype(np.float32)
         if other is not None and np.abs(colour - other).max() < 70:
             continue
-        if np.abs(colour - level).max() > 90 and abs(float((colour - level).mean())) > 12:
+        if np.abs(colour - level).max() > 90:
             return colour
     return np.full(3, 0.0 if level.mean() > 115 else 255.0, np.float32)
 
@@ -130,13 +130,13 @@ def compose(sources: Sources, generator: Generator) -> Scene:
     """Draw a scene of any kind."""
     shape = (SIDE, SIDE)
     kind = generator.random()
-    if kind < 0.05:
+    if kind < 0.06:
         picture = papers.draw_no_writing(generator, shape)
         return _finish(_Page(picture), generator, size=60.0, lit=generator.random() < 0.3)
     paper = papers.draw_paper(generator, shape)
     box = (0, 0, SIDE, SIDE)
     flat = bool(np.ptp(paper.reshape(-1, 3), axis=0).max() == 0)
-    if not flat and generator.random() < 0.22:
+    if not flat and generator.random() < 0.26:
         paper, _, box = papers.draw_table(generator, paper)
         if min(box[2] - box[0], box[3] - box[1]) < 60:
             paper, box = papers.draw_paper(generator, shape), (0, 0, SIDE, SIDE)

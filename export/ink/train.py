@@ -42,7 +42,7 @@ from .writing import Sources, load_sources
 SCENES_DIR = "ink_scenes"
 """Folder of the composed scenes, beside the folders of the runs."""
 
-SCENES_FORMAT = 1
+SCENES_FORMAT = 2
 """Raise it whenever `compose` gives other scenes: those that were kept are then not used."""
 
 NAME = "ink"
@@ -80,6 +80,7 @@ class InkConfig:
         scan_writers: Writers of Numbers whose digits are in the scenes.
         pen_writers: Writers of Pendigits whose digits are in the scenes.
         seed: Seed of the first weights, the order and the crops.
+        start: SHA-256 of the weights that the run begins with; None for fresh ones.
         out: Folder of the run.
     """
 
@@ -94,6 +95,7 @@ class InkConfig:
     scan_writers: tuple[str, ...] = tuple(networks.NETWORKS["edge"].recipe["scan_writers"])
     pen_writers: tuple[int, ...] = tuple(networks.NETWORKS["edge"].recipe["pen_writers"])
     seed: int = 0
+    start: str | None = None
     out: Path = Path("runs/ink")
 
     def __post_init__(self) -> None:
@@ -129,8 +131,13 @@ class InkRecord:
     seconds: float
 
 
-def train(config: InkConfig, *, resume: bool = False) -> Path:
+def train(config: InkConfig, *, start: Checkpoint | None = None, resume: bool = False) -> Path:
     """Train the ink network; print a line for each epoch; return the checkpoint.
+
+    Args:
+        config: The run.
+        start: The weights that `config.start` names.
+        resume: Continue the run in `config.out` after its last complete epoch.
 
     Raises:
         InputError: Data are missing, `config.out` holds another run, there is none to resume, or
@@ -147,7 +154,10 @@ def train(config: InkConfig, *, resume: bool = False) -> Path:
     held_out = [np.load(path) for path in _scenes(cache, config, count, validation=True)]
     identity = {"recipe": config.recipe(), "data_sha256": blocks[0].parent.name}
     torch.manual_seed(config.seed)
-    state = TrainState(InkFinder(), config, InkRecord)
+    network = InkFinder()
+    if start is not None:
+        network.load_state_dict(start.weights)
+    state = TrainState(network, config, InkRecord)
     if resume:
         check_same_run(config.out, identity)
         state.load(config.out / RESUME_FILE)
@@ -326,10 +336,25 @@ def main(
     epochs: Annotated[int, typer.Option(help="Passes over the scenes.")] = InkConfig().epochs,
     scenes: Annotated[int, typer.Option(help="Scenes to compose.")] = InkConfig().scenes,
     seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
+    learning_rate: Annotated[
+        float, typer.Option(help="Highest learning rate.")
+    ] = InkConfig().learning_rate,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Checkpoint of the ink network to begin with.")
+    ] = None,
 ) -> None:
     """Train the ink network on scenes that are composed first."""
     try:
-        print(train(InkConfig(out=out, epochs=epochs, scenes=scenes, seed=seed), resume=resume))
+        first = None if start is None else checkpoint.load(start)
+        config = InkConfig(
+            out=out,
+            epochs=epochs,
+            scenes=scenes,
+            seed=seed,
+            learning_rate=learning_rate,
+            start=None if first is None else first.sha256,
+        )
+        print(train(config, start=first, resume=resume))
     except EdgeAdderError as error:
         raise SystemExit(f"error: {error}") from error
 
