@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import io
 import json
 import math
 import multiprocessing
@@ -222,9 +223,9 @@ def _compose_block(path: Path) -> Path:
     for scene in block:
         picture, scene[3], scene[4] = compose(_sources, generator)
         scene[:3] = picture.transpose(2, 0, 1)
-    with path.with_suffix(".part").open("wb") as file:
-        np.save(file, block)
-    path.with_suffix(".part").replace(path)
+    content = io.BytesIO()
+    np.save(content, block)
+    write_atomically(path, content.getvalue())
     return path
 
 

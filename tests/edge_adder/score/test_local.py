@@ -247,5 +247,6 @@ class TestDisks:
         assert said.count("\n") == 1
         (tmp_path / "names.csv").write_text(f"image\n{names}")
         for out in ("out", "whole"):
-            subprocess.run([*command, out], cwd=tmp_path, check=True, capture_output=True)
+            done = subprocess.run([*command, out], cwd=tmp_path, check=False, capture_output=True)
+            assert done.returncode in {0, 6}, done.stderr
         assert content(tmp_path / "out") == content(tmp_path / "whole")

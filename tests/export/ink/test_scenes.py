@@ -50,7 +50,8 @@ def test_writing_can_be_seen(scenes: list[Scene]) -> None:
             around = np.zeros_like(inside)
             rows, columns = np.nonzero(inside)
             around[
-                max(0, rows.min() - 4) : rows.max() + 5, max(0, columns.min() - 4) : columns.max() + 5
+                max(0, rows.min() - 4) : rows.max() + 5,
+                max(0, columns.min() - 4) : columns.max() + 5,
             ] = True
             around &= scene.digit == 0
             if around.any():
