@@ -116,20 +116,25 @@ def score(
     before = output.rows
     errors = sum(part.errors for part in output.parts)
     answered = engine(adder, Batches(inputs, before, options), options)
-    rows = before
+    rows = begun = before
     part: list[Any] = []
+    whole = None  # is written when a row follows: the last row of a file that was cut is half a row
     progress(Progress(rows, survey.rows, errors, before))
     for table in answered:
         if table is not None:
+            if whole is not None:
+                output.add(whole)
+                whole = None
             part.append(table)
             rows += table.num_rows
             errors += table.num_rows - table["error"].null_count
             if rows > survey.rows:
                 break
-            if rows - output.rows == options.part_rows or rows == survey.rows:
-                output.add(_join(part))
-                part = []
+            if rows - begun == options.part_rows or rows == survey.rows:
+                whole, part, begun = _join(part), [], rows
         progress(Progress(rows, survey.rows, errors, before))
+    if rows == survey.rows and whole is not None:
+        output.add(whole)
     if rows != survey.rows:
         raise InputError(
             f"the input has changed: expected {survey.rows:,} rows, got {rows:,}; start again in "

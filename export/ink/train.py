@@ -331,7 +331,7 @@ def _save(config: InkConfig, state: TrainState, record: InkRecord) -> None:
     write_atomically(config.out / HISTORY_FILE, content)
 
 
-def main(
+def main(  # noqa: PLR0917  options, all by name
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = InkConfig().out,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     epochs: Annotated[int, typer.Option(help="Passes over the scenes.")] = InkConfig().epochs,
