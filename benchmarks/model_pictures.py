@@ -25,10 +25,10 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 CONFUSION, WRONG, COVERAGE = (
     f"docs/{networks.DEFAULT}-{name}.png" for name in ("confusion", "wrong", "coverage")
 )
-SAMPLES, EXPLAIN, CONDITIONS, WRITERS = (
-    f"docs/{name}.png" for name in ("samples", "explain", "conditions", "writers")
+SAMPLES, EXPLAIN, PHONE, CONDITIONS, WRITERS = (
+    f"docs/{name}.png" for name in ("samples", "explain", "phone", "conditions", "writers")
 )
-PICTURES = (CONFUSION, WRONG, COVERAGE, SAMPLES, EXPLAIN, CONDITIONS, WRITERS)
+PICTURES = (CONFUSION, WRONG, COVERAGE, SAMPLES, EXPLAIN, PHONE, CONDITIONS, WRITERS)
 """Paths in the checkout."""
 
 MIN_PROBABILITY = 0.9
@@ -39,6 +39,9 @@ NUMBER = 5
 
 EXPLAINED = EXAMPLES / "nine.jpg"
 """The sample in the picture of an explanation."""
+
+EXPLAINED_PAGE = EXAMPLES / "phone.jpg"
+"""The sample in the picture of a page of which each digit is read."""
 
 SAMPLES_SCRIPT = EXAMPLES / "picture.py"
 
@@ -72,6 +75,9 @@ def draw_pictures(
     inspection = inspect(EXPLAINED)
     prediction = adder.predict_prepared(*inspection.digits[0], NUMBER)
     write_atomically(folder / EXPLAIN, explanation(inspection, [prediction]))
+    page = inspect(EXPLAINED_PAGE, each=True)
+    answers = adder.predict_inspected(page, NUMBER)
+    write_atomically(folder / PHONE, explanation(page, answers))
     non_digits = uncertain.measure(adder, uncertain.COUNT)
     scenes = conditions.measure_all(adder, conditions.COUNT)
     write_atomically(folder / CONDITIONS, conditions.draw_examples(scenes, conditions.COUNT))

@@ -128,12 +128,13 @@ def _candidate_boxes(inspection: Inspection) -> list[_LabelledBox]:
 def _with_boxes(
     pixels: NDArray[np.uint8], boxes: Sequence[_LabelledBox], side: int = 0
 ) -> Image.Image:
-    """Draw labelled boxes on a picture, which is enlarged to a longer side of `side` first."""
+    """Draw labelled boxes on a picture, which is brought to a longer side of `side` first."""
     picture = Image.fromarray(pixels).convert("RGB")
-    if side > max(picture.size):
+    if side:
         scale = side / max(picture.size)
-        size = round(picture.width * scale), round(picture.height * scale)
-        picture = picture.resize(size, Image.Resampling.NEAREST)
+        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+        method = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
+        picture = picture.resize(size, method)
     draw = ImageDraw.Draw(picture)
     for (left, top, right, bottom), label, colour in boxes:
         corners = (

@@ -242,7 +242,8 @@ def _others(found: Segmentation) -> Iterator[tuple[Extent, Prepared | Unread]]:
     for mask, reason in found.others():
         rows, columns = bounding_box(mask)
         box = columns.start, rows.start, columns.stop, rows.stop
-        if reason == NOT_A_DIGIT and box[3] - box[1] >= (box[2] - box[0]) / 2:
+        is_mark = reason == NOT_A_DIGIT and not found.is_enclosing(mask)
+        if is_mark and box[3] - box[1] >= (box[2] - box[0]) / 2:
             image, preparation = _prepare_mask(found, mask)
             yield box, (image, replace(preparation, doubtful=True))
         else:

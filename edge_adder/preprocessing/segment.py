@@ -127,8 +127,27 @@ class Segmentation:
                 alone = np.arange(len(components)) == index
                 box = extent(components, alone)
                 fits = _MIN_UNREAD * usual <= _length(box) <= _MAX_UNREAD * usual
+                fits &= reason != TOO_FAINT or not self._touches_rim(box)
                 if fits and any(shares_line(box, other) for other in boxes):
-                    yield components.mask(alone), reason
+                    is_large = reason == TOO_SMALL and _length(box) >= usual  # such as a ring
+                    yield components.mask(alone), NOT_A_DIGIT if is_large else reason
+
+    def is_enclosing(self, mask: NDArray[np.bool_]) -> bool:
+        """Return whether some pixels are drawn around a digit."""
+        rows, columns = bounding_box(mask)
+        return any(
+            rows.start < top
+            and bottom < rows.stop
+            and columns.start < left
+            and right < columns.stop
+            for left, top, right, bottom in (extent(self.components, each) for each in self.digits)
+        )
+
+    def _touches_rim(self, box: Extent) -> bool:
+        """Check whether something reaches the rim of the picture, as the edge of a page does."""
+        left, top, right, bottom = box
+        height, width = self.picture.shape[:2]
+        return min(left, top) <= 1 or right >= width - 1 or bottom >= height - 1
 
     def amount_of_ink(self, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Return how much ink a digit has, in its bounding box and two pixels around that.
