@@ -44,25 +44,32 @@ def fill_background(picture: NDArray[np.uint8], paper: NDArray[np.bool_]) -> NDA
     Returns:
         float32 (height, width, 3).
     """
-    weights = paper[:, :, None].astype(np.float32)
-    return _fill(picture * weights, weights)
+    known = np.empty((*paper.shape, 4), np.float32)
+    known[:, :, 3] = paper
+    known[:, :, :3] = picture * known[:, :, 3:]
+    return _fill(known)
 
 
-def _fill(known: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Add to what is known, weighted from 0 to 1, what coarser blocks say of the rest."""
-    if max(weights.shape) == 1:
-        mean: NDArray[np.float32] = np.divide(known, np.maximum(weights, 1e-6))
+def _fill(known: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Complete colours, weighted from 0 to 1, by what coarser blocks say of them.
+
+    Args:
+        known: (height, width, 4); weighted red, green and blue, and the weight.
+
+    Returns:
+        float32 (height, width, 3).
+    """
+    height, width = known.shape[:2]
+    colours, weights = known[:, :, :3], known[:, :, 3:]
+    if max(height, width) == 1:
+        mean: NDArray[np.float32] = np.divide(colours, np.maximum(weights, 1e-6))
         return mean
-    blocks, total = _add_blocks(known), _add_blocks(weights)
-    share: NDArray[np.float32] = np.reciprocal(np.maximum(total, 1))
-    coarse = _fill(blocks * share, total * share)
-    around = coarse.repeat(2, axis=0).repeat(2, axis=1)[: weights.shape[0], : weights.shape[1]]
-    filled: NDArray[np.float32] = known + (1 - weights) * around
+    blocks = known
+    if height % 2 or width % 2:
+        blocks = np.pad(known, ((0, height % 2), (0, width % 2), (0, 0)))
+    blocks = blocks[:, ::2] + blocks[:, 1::2]
+    blocks = blocks[::2] + blocks[1::2]
+    blocks /= np.maximum(blocks[:, :, 3:], 1)
+    coarse = _fill(blocks).repeat(2, axis=0).repeat(2, axis=1)
+    filled: NDArray[np.float32] = colours + (1 - weights) * coarse[:height, :width]
     return filled
-
-
-def _add_blocks(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Add blocks of 2×2 of (height, width, channels)."""
-    padded = np.pad(values, ((0, values.shape[0] % 2), (0, values.shape[1] % 2), (0, 0)))
-    columns = padded[:, ::2] + padded[:, 1::2]
-    return columns[::2] + columns[1::2]

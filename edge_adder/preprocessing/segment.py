@@ -224,11 +224,15 @@ def _find_by_model(picture: NDArray[np.uint8], each: bool) -> Segmentation:
     picture = _enlarge(picture)
     written, is_mark = find_ink(picture)
     place, certain = written > _WRITTEN, written > _CERTAIN
-    drawn = _find_by_colour(picture)
-    if each and _is_plain(drawn):  # there, rows as regular as a texture are writing too
+    drawn = _find_by_colour(picture) if each else None
+    if drawn is not None and _is_plain(drawn):  # rows as regular as a texture are writing too
         place = place | drawn.components.mask(drawn.components.area > 0)
         certain = certain | drawn.certain
-    components, maybe = find_components(place), find_components(written > _FAINT)
+    components = find_components(place)
+    faint = np.zeros_like(place)
+    if each or not len(components):
+        maybe = find_components(written > _FAINT)
+        faint = maybe.mask(maybe.total(place) == 0)
     background = fill_background(picture, ~dilate(place | (written > _FAINT), 2))
     marked = components.total((is_mark > 0) & (written > _WRITTEN)) / np.maximum(1, components.area)
     digits = components.mask(marked <= _MARK)
@@ -243,7 +247,7 @@ def _find_by_model(picture: NDArray[np.uint8], each: bool) -> Segmentation:
         certain=certain,
         components=find_components(digits),
         marks=find_components(components.mask(marked > _MARK)),
-        faint=find_components(maybe.mask(maybe.total(place) == 0)),
+        faint=find_components(faint),
     )
 
 
@@ -291,8 +295,10 @@ def _enlarge(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _choose(found: Segmentation, ink: Ink, each: bool) -> Segmentation:
     """Choose which components are digits."""
     components, contrast = found.components, found.picture - found.background
-    usable = found.certain & (np.abs(contrast).max(axis=2) >= _MIN_CONTRAST)
-    brighter = contrast.mean(axis=2)
+    red, green, blue = np.moveaxis(contrast, 2, 0)  # much faster than along the last axis
+    brighter = (red + green + blue) / 3
+    largest = np.maximum(np.maximum(np.abs(red), np.abs(green)), np.abs(blue))
+    usable = found.certain & (largest >= _MIN_CONTRAST)
     if ink != "auto":
         usable &= brighter > 0 if ink == "light" else brighter < 0
     seeds = is_ink(components, components.total(usable))
