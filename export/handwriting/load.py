@@ -37,7 +37,7 @@ from .varied_pen import draw_varied
 CACHE_DIR = "handwriting_cache"
 """Folder of the prepared images, beside the folders of the runs."""
 
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 """Raise it whenever the preparation or the pens give other images."""
 
 
