@@ -111,6 +111,9 @@ def select_digits(
     if not seeds.any():
         return ()
     main = _main_seed(components, ink, seeds)
+    touching = _touching_rim(components)
+    if not touching[main]:
+        seeds = seeds & ~touching  # the edge of a page, a thumb
     bodies = seeds & candidates(components, main)
     bodies[main] = True
     others = np.flatnonzero(bodies & (np.arange(len(components)) != main))
@@ -150,6 +153,14 @@ def usual_length(components: Components, ink: NDArray[np.float64]) -> float:
 
 def _length(components: Components) -> NDArray[np.int64]:
     return np.maximum(components.height, components.width)
+
+
+def _touching_rim(components: Components) -> Chosen:
+    """Return which components reach the rim of the picture."""
+    height, width = components.shape
+    touching = (components.top <= 1) | (components.left <= 1)
+    touching |= (components.bottom >= height - 1) | (components.right >= width - 1)
+    return touching
 
 
 def _main_seed(components: Components, ink: NDArray[np.float64], seeds: Chosen) -> int:
