@@ -197,6 +197,11 @@ def segment(pixels: NDArray[np.uint8], ink: Ink = "auto", *, each: bool = False)
         found = finer if finer.digits else found
     if not found.digits and len(found.marks):  # a 0 may look like a ring
         found = _choose(replace(found, components=found.marks), ink, each)
+    if not found.digits:  # a drawing whose colours are equally bright
+        drawn = _find_by_colour(shrink(coloured, FIRST_SIDE))
+        if _is_plain(drawn):
+            drawn = _choose(drawn, ink, each)
+            found = drawn if drawn.digits else found
     return found
 
 

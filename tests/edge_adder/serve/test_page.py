@@ -123,8 +123,10 @@ def test_undo_and_clear(server: Server, open_page) -> None:
     undo, clear = (page.get_by_role("button", name=name) for name in ("Undo", "Clear"))
     assert undo.is_disabled()
     assert clear.is_disabled()
-    draw(page, SEVEN_STROKE, [(0.1, 0.1), (0.12, 0.9)], [(0.9, 0.1), (0.9, 0.9)])
-    wait_for(page, "refused")
+    left = [(0.1, 0.9), (0.9, 0.15), (0.1, 0.5)]
+    right = [(0.9, 0.9), (0.15, 0.1), (0.9, 0.5), (0.1, 0.7)]
+    draw(page, SEVEN_STROKE, left, right)
+    page.wait_for_selector("#answer:not([data-state=sure])[data-busy=false]")
     undo.click()
     page.keyboard.press("Control+z")
     wait_for(page, "sure", "7 + 5 = 12")
