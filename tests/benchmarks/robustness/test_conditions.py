@@ -17,7 +17,7 @@ EXPENSIVE = ("hairline", "small in 3 megapixels")
 """Scenes of which half as many digits are drawn."""
 
 
-EDGE_TAKEN_FOR_INK = {"sticky note", "half in shadow", "shadow of a hand"}
+EDGE_TAKEN_FOR_INK = {"sticky note", "half in shadow"}
 """Scenes where a part of an edge beside the digit is still taken for its ink."""
 
 
