@@ -112,9 +112,9 @@ def select_digits(
         return ()
     main = _main_seed(components, ink, seeds)
     touching = _touching_rim(components)
-    if not touching[main]:
-        seeds = seeds & ~touching  # the edge of a page, a thumb
     bodies = seeds & candidates(components, main)
+    if not touching[main]:
+        bodies &= ~touching  # the edge of a page, a thumb
     bodies[main] = True
     others = np.flatnonzero(bodies & (np.arange(len(components)) != main))
     return _with_fragments(components, [main, *others[:MAX_DIGITS]], seeds & ~bodies)
