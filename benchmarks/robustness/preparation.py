@@ -1,13 +1,16 @@
 """What preparing a picture costs against decoding it: python -m benchmarks.robustness.preparation.
 
 Pillow decodes a synthetic photograph of 12 megapixels completely, and `prepare_image` makes a 28×28
-image of it, both from the bytes of a JPEG and of a PNG file, interleaved.
+image of it, both from the bytes of a JPEG and of a PNG file, interleaved. With a folder of labelled
+pictures, the median time of the search for digits in each kind of them is printed too.
 """
 
 from __future__ import annotations
 
 import io
 from functools import partial
+from pathlib import Path
+from statistics import median
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,9 +18,14 @@ import typer
 from PIL import Image
 
 from benchmarks.markdown import table
+from benchmarks.robustness.photos import read_kinds
 from benchmarks.search.time import SAMPLE
 from edge_adder import prepare_image
 from edge_adder.bench.timing import percentiles, ratio, time_interleaved
+from edge_adder.evaluation import datasets
+from edge_adder.preprocessing.decode import read_picture
+from edge_adder.preprocessing.pixels import SMALL_SIDE
+from edge_adder.preprocessing.segment import segment
 from export.synthetic.digits import draw_digit
 from export.synthetic.strokes import photograph
 
@@ -72,7 +80,29 @@ def decode_whole(data: bytes) -> None:
     Image.open(io.BytesIO(data)).load()
 
 
-def main(calls: Annotated[int, typer.Option(min=20, help="Calls of each.")] = 20) -> None:
+def measure_search(folder: Path) -> dict[str, float]:
+    """Time the search for digits in pictures of more than 64 pixels, on one thread.
+
+    Args:
+        folder: Labelled pictures, as `edge-adder evaluate` reads them.
+
+    Returns:
+        By kind of picture, the median over its pictures of the median of five times, in ms.
+    """
+    pictures = datasets.load(folder)
+    times: dict[str, list[float]] = {}
+    for picture, kind in zip(pictures.images, read_kinds(folder, pictures), strict=True):
+        pixels, _ = read_picture(picture)
+        if max(pixels.shape[:2]) > SMALL_SIDE:
+            found = time_interleaved({"search": partial(segment, pixels)}, 5, warmup=1)["search"]
+            times.setdefault(kind or "all", []).append(float(np.median(found.counted)) / 1e6)
+    return {kind: median(found) for kind, found in sorted(times.items())}
+
+
+def main(
+    folder: Annotated[Path | None, typer.Argument(help="Folder of labelled pictures.")] = None,
+    calls: Annotated[int, typer.Option(min=20, help="Calls of each.")] = 20,
+) -> None:
     """Print both medians and their ratio."""
     found = measure(calls)
     rows = [
@@ -85,6 +115,9 @@ def main(calls: Annotated[int, typer.Option(min=20, help="Calls of each.")] = 20
     ]
     print(table(("12 megapixels", "Pillow decodes, ms", "prepare_image, ms", "ratio"), rows))
     print(f"\na 28×28 array in MNIST's format: {found['unchanged_us']:.1f} µs")
+    if folder is not None:
+        rows = [(kind, f"{time:.1f}") for kind, time in measure_search(folder).items()]
+        print("\n" + table(("kind", "search, ms"), rows))
 
 
 if __name__ == "__main__":

@@ -111,6 +111,9 @@ def run_lengths(mask: NDArray[np.bool_]) -> Indices:
 
 def _find_runs(mask: NDArray[np.bool_]) -> tuple[Indices, Indices, Indices]:
     """Return row, first column and column after the last of each run, int64 (runs,) each."""
+    if not mask.any():  # as most pictures have no marks and nothing faint
+        none = np.zeros(0, np.int64)
+        return none, none, none
     edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     row, start = np.nonzero(edges == 1)
     return row, start, np.nonzero(edges == -1)[1]

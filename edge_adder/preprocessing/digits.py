@@ -111,7 +111,7 @@ def select_digits(
     if not seeds.any():
         return ()
     main = _main_seed(components, ink, seeds)
-    touching = _touching_rim(components)
+    touching = touching_rim(components)
     bodies = seeds & candidates(components, main)
     if not touching[main]:
         bodies &= ~touching  # the edge of a page, a thumb
@@ -136,9 +136,11 @@ def select_all(
     found = np.flatnonzero(bodies)
     by_ink = found[np.argsort(-ink[found], kind="stable")]
     chosen: list[int] = []
-    for index in by_ink[: 2 * MAX_DIGITS]:  # a part of a larger digit is a fragment of it
-        if not any(_is_part(components, int(index), body) for body in chosen):
-            chosen.append(int(index))
+    for index in by_ink[: 2 * MAX_DIGITS].tolist():  # a part of a larger digit is a fragment
+        if not chosen or not _is_part(components, index, chosen):
+            chosen.append(index)
+        if len(chosen) > MAX_DIGITS:  # will be refused
+            break
     bodies = np.isin(np.arange(len(components)), chosen)
     return _with_fragments(components, chosen, seeds & ~bodies)
 
@@ -155,7 +157,7 @@ def _length(components: Components) -> NDArray[np.int64]:
     return np.maximum(components.height, components.width)
 
 
-def _touching_rim(components: Components) -> Chosen:
+def touching_rim(components: Components) -> Chosen:
     """Return which components reach the rim of the picture."""
     height, width = components.shape
     touching = (components.top <= 1) | (components.left <= 1)
@@ -203,12 +205,12 @@ def _beside(components: Components, body: int) -> Chosen:
     return beside
 
 
-def _is_part(components: Components, index: int, body: int) -> bool:
-    """Check whether a component is a part of a larger digit: near it and not beside it."""
-    alone = np.arange(len(components)) == body
-    if not _near(components, alone, _MAX_GAP * _length(components)[body])[index]:
-        return False
-    return not _beside(components, body)[index]
+def _is_part(components: Components, index: int, bodies: Sequence[int]) -> bool:
+    """Check whether a component is a part of a larger digit: near its body and not beside it."""
+    alone = np.arange(len(components)) == index
+    gaps = _gaps(components, alone)[bodies]
+    near = gaps < _MAX_GAP * _length(components)[bodies]
+    return bool((near & ~_beside(components, index)[bodies]).any())
 
 
 def _with_fragments(
@@ -240,11 +242,17 @@ def merge_fragments(components: Components, main: int, fragments: Chosen) -> Cho
 
 def _near(components: Components, digit: Chosen, gap: float) -> Chosen:
     """Return which components are nearer to the box around a digit than some pixels."""
+    near: Chosen = _gaps(components, digit) < gap
+    return near
+
+
+def _gaps(components: Components, digit: Chosen) -> NDArray[np.float64]:
+    """Return the distance of each component's box from the box around a digit, in pixels."""
     left, top, right, bottom = extent(components, digit)
     down = np.maximum(0, np.maximum(components.top - bottom, top - components.bottom))
     along = np.maximum(0, np.maximum(components.left - right, left - components.right))
-    near: Chosen = np.hypot(down, along) < gap
-    return near
+    gaps: NDArray[np.float64] = np.hypot(down, along)
+    return gaps
 
 
 def extent(components: Components, chosen: Chosen) -> Extent:

@@ -6,6 +6,7 @@ the network's range is in the model.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -233,7 +234,11 @@ def inspect(
         for digit in found.digits
     ]
     if each:
-        items += list(_others(found))
+        others = list(itertools.islice(_others(found), MAX_DIGITS + 1))
+        if len(others) > MAX_DIGITS:
+            reason = _too_many(len(others), MAX_DIGITS)
+            return Inspection(pixels, found, [], f"{name_of(source)}: {reason}")
+        items += others
     return Inspection(pixels, found, in_reading_order(items))
 
 

@@ -30,6 +30,7 @@ from edge_adder.preprocessing.digits import (
     select_all,
     select_digits,
     shares_line,
+    touching_rim,
 )
 from edge_adder.preprocessing.morphology import bounding_box, dilate, edge_contrast
 from edge_adder.preprocessing.pixels import FIRST_SIDE, SMALL_SIDE, shrink
@@ -115,21 +116,21 @@ class Segmentation:
     def others(self) -> Iterator[tuple[NDArray[np.bool_], str]]:
         """Yield the pixels of what stands among many digits and is none, and why it is not read."""
         boxes = [extent(self.components, digit) for digit in self.digits]
-        usual = float(np.median([_length(box) for box in boxes])) if boxes else 0.0
-        used = np.any(self.digits, axis=0)
+        usual = float(np.median([_length(box) for box in boxes]))
         parts = [
             (self.marks, np.ones(len(self.marks), bool), NOT_A_DIGIT),
             (self.faint, np.ones(len(self.faint), bool), TOO_FAINT),
-            (self.components, ~used, TOO_SMALL),
+            (self.components, ~np.any(self.digits, axis=0), TOO_SMALL),
         ]
         for components, chosen, reason in parts:
-            for index in np.flatnonzero(chosen) if boxes else ():
+            length = np.maximum(components.height, components.width)
+            fits = chosen & (length >= _MIN_UNREAD * usual) & (length <= _MAX_UNREAD * usual)
+            if reason == TOO_FAINT:
+                fits &= ~touching_rim(components)  # the edge of a page
+            for index in np.flatnonzero(fits):
                 alone = np.arange(len(components)) == index
-                box = extent(components, alone)
-                fits = _MIN_UNREAD * usual <= _length(box) <= _MAX_UNREAD * usual
-                fits &= reason != TOO_FAINT or not self._touches_rim(box)
-                if fits and any(shares_line(box, other) for other in boxes):
-                    is_large = reason == TOO_SMALL and _length(box) >= usual  # such as a ring
+                if any(shares_line(extent(components, alone), box) for box in boxes):
+                    is_large = reason == TOO_SMALL and length[index] >= usual  # such as a ring
                     yield components.mask(alone), NOT_A_DIGIT if is_large else reason
 
     def is_enclosing(self, mask: NDArray[np.bool_]) -> bool:
@@ -142,12 +143,6 @@ class Segmentation:
             and right < columns.stop
             for left, top, right, bottom in (extent(self.components, each) for each in self.digits)
         )
-
-    def _touches_rim(self, box: Extent) -> bool:
-        """Check whether something reaches the rim of the picture, as the edge of a page does."""
-        left, top, right, bottom = box
-        height, width = self.picture.shape[:2]
-        return min(left, top) <= 1 or right >= width - 1 or bottom >= height - 1
 
     def amount_of_ink(self, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Return how much ink a digit has, in its bounding box and two pixels around that.
@@ -241,28 +236,31 @@ def _find_by_model(picture: NDArray[np.uint8], each: bool) -> Segmentation:
     background = fill_background(picture, ~dilate(place | (written > _FAINT), 2))
     marked = components.total((is_mark > 0) & (written > _WRITTEN)) / np.maximum(1, components.area)
     digits = components.mask(marked <= _MARK)
-    contrast = picture - background
-    for index in np.flatnonzero((marked >= _DIGIT) & (marked <= _MARK)):
-        mixed = components.mask(np.arange(len(components)) == index)
-        if _is_of_two_inks(contrast, mixed & (is_mark > 0), mixed & (is_mark <= 0)):
-            digits &= ~mixed | (is_mark <= 0)
+    mixed = (marked >= _DIGIT) & (marked <= _MARK)
+    if mixed.any():
+        mixed &= _have_two_inks(components, picture - background, is_mark > 0)
+        digits &= ~components.mask(mixed) | (is_mark <= 0)
     return Segmentation(
         picture=picture,
         background=background,
         certain=certain,
-        components=find_components(digits),
+        components=components if (digits == place).all() else find_components(digits),
         marks=find_components(components.mask(marked > _MARK)),
         faint=find_components(faint),
     )
 
 
-def _is_of_two_inks(
-    contrast: NDArray[np.float32], mark: NDArray[np.bool_], digit: NDArray[np.bool_]
-) -> bool:
-    """Check whether what touches a digit was written in another colour, not in another strength."""
-    one, other = contrast[mark].sum(axis=0), contrast[digit].sum(axis=0)
-    lengths = np.sqrt(np.square(one).sum() * np.square(other).sum())
-    return bool((one * other).sum() < _SAME_INK * lengths)
+def _have_two_inks(
+    components: Components, contrast: NDArray[np.float32], is_mark: NDArray[np.bool_]
+) -> Chosen:
+    """Return in which components the mark is of another colour than the rest, not only fainter."""
+    mark, rest = (
+        np.stack([components.total(contrast[:, :, channel] * part) for channel in range(3)])
+        for part in (is_mark, ~is_mark)
+    )
+    lengths = np.sqrt(np.square(mark).sum(axis=0) * np.square(rest).sum(axis=0))
+    two: Chosen = (mark * rest).sum(axis=0) < _SAME_INK * lengths
+    return two
 
 
 def _is_plain(drawn: Segmentation) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from edge_adder import EdgeAdder, ImageError, Prediction, Unread
 from edge_adder.parity import bundled_vectors
-from edge_adder.preprocessing.prepare import NOT_ONE, inspect_each
+from edge_adder.preprocessing.prepare import NOT_ONE, inspect, inspect_each
 from edge_adder.preprocessing.segment import NOT_A_DIGIT, TOO_FAINT
 from tests.conftest import Run
 
@@ -114,6 +115,28 @@ def test_a_full_page(adder: EdgeAdder) -> None:
 def test_more_than_200_are_refused_and_not_answered_in_part() -> None:
     with pytest.raises(ImageError, match="found more than 200 possible digits, expected at most"):
         inspect_each(page(["0123456789" * 3] * 8).resize((1500, 640)))
+
+
+ROWS, COLUMNS = np.indices((640, 640))
+SPECKS = {
+    "noise": np.random.default_rng(0).integers(0, 256, (640, 640)),
+    "salt": np.where(np.random.default_rng(0).random((640, 640)) < 0.03, 0, 255),
+    "dots": np.where((COLUMNS % 4 < 2) & (ROWS % 4 < 2), 0, 255),
+    "strokes": np.where((COLUMNS % 10 < 2) & (ROWS % 14 < 10), 0, 255),
+    "specks around a stroke": np.where(
+        (abs(COLUMNS - 320) < 12) & (abs(ROWS - 320) < 150),
+        0,
+        np.where((COLUMNS % 5 < 2) & (ROWS % 5 < 2), 60, 255),
+    ),
+}
+
+
+@pytest.mark.parametrize("pixels", SPECKS.values(), ids=SPECKS)
+@pytest.mark.parametrize("each", [False, True])
+def test_thousands_of_specks_keep_no_processor_busy(pixels: np.ndarray, each: bool) -> None:
+    began = time.process_time()
+    inspect(pixels.astype(np.uint8), each=each)
+    assert time.process_time() - began < 5  # as SECURITY.md promises; it takes half a second
 
 
 def test_the_command_line_says_what_is_not_read(edge_adder: Run, tmp_path: Path) -> None:

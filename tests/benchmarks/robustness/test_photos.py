@@ -11,7 +11,7 @@ from PIL import Image
 
 pytest.importorskip("matplotlib", reason="needs the development tools")
 
-from benchmarks.robustness import photos
+from benchmarks.robustness import photos, preparation
 from benchmarks.robustness.reading import TILE
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -47,3 +47,13 @@ def test_folders_need_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str
     photos.main(tmp_path, out=tmp_path / "wrong.png")
     assert "| all | 1 | 1 | 100.00 % |" in capsys.readouterr().out
     assert not (tmp_path / "wrong.png").exists()
+
+
+def test_the_search_is_timed_by_kind_in_larger_pictures(tmp_path: Path) -> None:
+    for name in ("seven.png", "three.png", "five.jpg"):
+        shutil.copy(EXAMPLES / name, tmp_path)
+    rows = ("seven.png,7,ready", "three.png,3,pen", "five.jpg,5,photo")
+    (tmp_path / "labels.csv").write_text("\n".join(("file,label,kind", *rows)))
+    found = preparation.measure_search(tmp_path)
+    assert [*found] == ["pen", "photo"]  # the seven has 28 pixels
+    assert min(found.values()) > 0
