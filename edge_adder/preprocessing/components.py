@@ -59,10 +59,12 @@ class Components:
 
     def total(self, values: NDArray[np.float32] | NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return the sum of values, (height, width), over each component: (components,)."""
-        sums = np.zeros((self.shape[0], self.shape[1] + 1))
-        np.cumsum(values, axis=1, out=sums[:, 1:])
-        of_run = sums[self.row, self.end] - sums[self.row, self.start]
-        return np.bincount(self.owner, of_run, minlength=len(self)).astype(np.float64)
+        if not len(self):
+            return np.zeros(0)
+        first = self.row * self.shape[1]
+        ends = np.stack([first + self.start, first + self.end], axis=1).ravel()
+        sums = np.add.reduceat(np.append(values, 0), ends, dtype=np.float64)  # of runs and gaps
+        return np.bincount(self.owner, sums[::2], minlength=len(self)).astype(np.float64)
 
     def mask(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return the pixels of the chosen components, bool (components,): bool (height, width)."""

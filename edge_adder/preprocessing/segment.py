@@ -182,22 +182,27 @@ def segment(pixels: NDArray[np.uint8], ink: Ink = "auto", *, each: bool = False)
     Raises:
         ModelError: The ink model cannot be loaded or run.
     """
-    coloured = pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
+    picture = _with_colours(shrink(pixels, FIRST_SIDE))
     if max(pixels.shape[:2]) <= SMALL_SIDE:
-        found = _choose(_find_by_colour(coloured), ink, each)
+        found = _choose(_find_by_colour(picture), ink, each)
         return replace(found, digits=()) if found.digits and _is_shade(found) else found
-    found = _choose(_find_by_model(shrink(coloured, FIRST_SIDE), each), ink, each)
+    found = _choose(_find_by_model(picture, each), ink, each)
     if max(pixels.shape[:2]) > FIRST_SIDE and _is_fine(found):
-        finer = _choose(_find_by_model(coloured, each), ink, each)
+        finer = _choose(_find_by_model(_with_colours(pixels), each), ink, each)
         found = finer if finer.digits else found
     if not found.digits and len(found.marks):  # a 0 may look like a ring
         found = _choose(replace(found, components=found.marks), ink, each)
     if not found.digits:  # a drawing whose colours are equally bright
-        drawn = _find_by_colour(shrink(coloured, FIRST_SIDE))
+        drawn = _find_by_colour(picture)
         if _is_plain(drawn):
             drawn = _choose(drawn, ink, each)
             found = drawn if drawn.digits else found
     return found
+
+
+def _with_colours(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture as (height, width, 3)."""
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
 
 
 def _is_shade(found: Segmentation) -> bool:
