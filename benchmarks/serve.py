@@ -165,7 +165,7 @@ class Client:
     Args:
         port: The server's.
         asked: The requests, of which one is taken at random.
-        seed: Of all that is random.
+        seed: Seed of everything that is random.
     """
 
     def __init__(self, port: int | None, asked: list[Question], seed: int = 0) -> None:

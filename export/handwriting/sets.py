@@ -160,7 +160,7 @@ def read_checked(wanted: HandwritingSet, part: str, folder: Path) -> dict[str, b
 
 
 def digest(content: Mapping[str, bytes]) -> str:
-    """Return the SHA-256 of a folder: of the lines that `sha256sum` prints for its sorted files."""
+    """Return a folder's SHA-256: that of the lines `sha256sum` prints for its sorted files."""
     lines = (f"{hashlib.sha256(content[path]).hexdigest()}  {path}\n" for path in sorted(content))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

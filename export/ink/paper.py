@@ -107,14 +107,11 @@ def _print_around(paper: Pixels, generator: Generator) -> None:
     strip += words[:, :, None] * generator.uniform(0.4, 1) * (any_colour(generator, 10, 90) - strip)
 
 
-def draw_table(
-    generator: Generator, paper: Pixels
-) -> tuple[Pixels, NDArray[np.float32], tuple[int, int, int, int]]:
+def draw_table(generator: Generator, paper: Pixels) -> tuple[Pixels, tuple[int, int, int, int]]:
     """Lay a paper on a table, on which it covers most of the picture.
 
     Returns:
-        The picture; which pixels are paper, float32 (height, width); and a box that is paper alone:
-        top, left, bottom, right.
+        The picture, and a box that is paper alone: top, left, bottom, right.
     """
     height, width = paper.shape[:2]
     table = np.broadcast_to(any_colour(generator, 10, 190), paper.shape).copy()
@@ -140,7 +137,7 @@ def draw_table(
         int(min(height, corners[2][1], corners[3][1])) - 3,
         int(min(width, corners[1][0], corners[2][0])) - 3,
     )
-    return table + page[:, :, None] * (paper - table), page, box
+    return table + page[:, :, None] * (paper - table), box
 
 
 def add_finger(picture: Pixels, generator: Generator) -> None:

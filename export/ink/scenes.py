@@ -15,6 +15,8 @@ from ..handwriting.varied_pen import another_hand
 from . import paper as papers
 from . import writing
 from .light import draw_light, photograph
+from .marks import Digit, mark_around, mark_beside, mark_over
+from .page import Look, Page, pick_ink, pick_look
 from .writing import Mask, Sources
 
 Generator = np.random.Generator
@@ -41,106 +43,21 @@ class Scene(NamedTuple):
     mark: NDArray[np.uint8]
 
 
-class _Page:
-    """What is written so far: amounts of ink in its colours, and the two answers."""
-
-    def __init__(self, picture: papers.Pixels) -> None:
-        self.picture = picture
-        self.digit = np.zeros(picture.shape[:2], np.float32)
-        self.mark = np.zeros(picture.shape[:2], np.float32)
-        self.boxes: list[tuple[float, float, float, float]] = []
-
-    def put(
-        self,
-        mask: Mask,
-        top: float,
-        left: float,
-        colour: papers.Colour,
-        generator: Generator,
-        *,
-        look: _Look,
-        answer: str,
-    ) -> None:
-        """Put a mask on the page; what lies beyond the rim is cut."""
-        y, x = round(top), round(left)
-        height, width, _ = self.picture.shape
-        y0, x0 = max(0, y), max(0, x)
-        y1, x1 = min(height, y + mask.shape[0]), min(width, x + mask.shape[1])
-        if y1 <= y0 or x1 <= x0:
-            return
-        part = mask[y0 - y : y1 - y, x0 - x : x1 - x]
-        covered = part * look.texture((y1 - y0, x1 - x0), generator)
-        place = self.picture[y0:y1, x0:x1]
-        place += covered[:, :, None] * (colour - place)
-        own, other = (self.digit, self.mark) if answer == "digit" else (self.mark, self.digit)
-        area = own[y0:y1, x0:x1]
-        np.maximum(area, part, out=area)
-        if answer == "digit":
-            other[y0:y1, x0:x1] *= 1 - part
-
-
-class _Look(NamedTuple):
-    """How a pen's ink covers the paper: its strength, and how evenly."""
-
-    strength: float
-    grain: float
-    specks: float
-
-    def texture(self, shape: tuple[int, ...], generator: Generator) -> Mask:
-        """Return how much of the paper full ink covers at each pixel, 0 to 1."""
-        amount = np.full(shape, self.strength, np.float32)
-        if self.grain:
-            amount *= np.clip(generator.normal(1, self.grain, shape), 0.2, 1.2).astype(np.float32)
-        if self.specks:
-            amount *= generator.random(shape) > self.specks
-        return np.minimum(amount, 1)
-
-
-def _pick_look(generator: Generator) -> _Look:
-    kind = generator.random()
-    grain = float(generator.uniform(0, 0.35)) if generator.random() < 0.4 else 0.0
-    if kind < 0.6:
-        return _Look(float(generator.uniform(0.85, 1)), grain, 0.0)
-    if kind < 0.93:
-        return _Look(float(generator.uniform(0.3, 0.85)), grain, 0.0)
-    return _Look(1.0, grain, float(generator.uniform(0.15, 0.55)))
-
-
-def _pick_ink(
-    generator: Generator, paper: papers.Pixels, other: papers.Colour | None = None
-) -> papers.Colour:
-    """Draw the colour of a pen that can be seen on a paper, and is not another pen's."""
-    level = np.median(paper.reshape(-1, 3), axis=0)
-    for _ in range(30):
-        kind = generator.random()
-        if level.mean() > 115:
-            dark = papers.any_colour(generator, 0, 110)
-        else:
-            dark = papers.any_colour(generator, 150, 255)
-        vivid = generator.permutation([generator.uniform(120, 255), *generator.uniform(0, 110, 2)])
-        colour = (dark if kind < 0.7 else vivid).astype(np.float32)
-        if other is not None and np.abs(colour - other).max() < 70:
-            continue
-        if np.abs(colour - level).max() > 90:
-            return colour
-    return np.full(3, 0.0 if level.mean() > 115 else 255.0, np.float32)
-
-
 def compose(sources: Sources, generator: Generator) -> Scene:
     """Draw a scene of any kind."""
     shape = (SIDE, SIDE)
     kind = generator.random()
     if kind < 0.06:
         picture = papers.draw_no_writing(generator, shape)
-        return _finish(_Page(picture), generator, size=60.0, lit=generator.random() < 0.3)
+        return _finish(Page(picture), generator, size=60.0, lit=generator.random() < 0.3)
     paper = papers.draw_paper(generator, shape)
     box = (0, 0, SIDE, SIDE)
     flat = bool(np.ptp(paper.reshape(-1, 3), axis=0).max() == 0)
     if not flat and generator.random() < 0.26:
-        paper, _, box = papers.draw_table(generator, paper)
+        paper, box = papers.draw_table(generator, paper)
         if min(box[2] - box[0], box[3] - box[1]) < 60:
             paper, box = papers.draw_paper(generator, shape), (0, 0, SIDE, SIDE)
-    page = _Page(paper)
+    page = Page(paper)
     if kind < 0.60:
         size = _write_one(page, sources, generator, box)
     elif kind < 0.76:
@@ -152,19 +69,19 @@ def compose(sources: Sources, generator: Generator) -> Scene:
     return _finish(page, generator, size=size, lit=not flat or generator.random() < 0.15)
 
 
-def _paper_in(page: _Page, box: tuple[int, int, int, int]) -> papers.Pixels:
+def _paper_in(page: Page, box: tuple[int, int, int, int]) -> papers.Pixels:
     return page.picture[box[0] : box[2], box[1] : box[3]]
 
 
 def _write_one(
-    page: _Page, sources: Sources, generator: Generator, box: tuple[int, int, int, int]
+    page: Page, sources: Sources, generator: Generator, box: tuple[int, int, int, int]
 ) -> float:
     """Write one digit, and sometimes a mark around, over or beside it."""
     height, width = box[2] - box[0], box[3] - box[1]
     side = min(height, width)
     share = math.exp(generator.uniform(math.log(0.1), math.log(1.0)))
     length = max(15.0, share * side * 0.98)
-    ink, look = _pick_ink(generator, _paper_in(page, box)), _pick_look(generator)
+    ink, look = pick_ink(generator, _paper_in(page, box)), pick_look(generator)
     mask = writing.write_digit(sources, generator, length)
     mask = mask[: SIDE + 20, : SIDE + 20]
     spread = 0.5 if generator.random() < 0.25 else 0.18
@@ -175,90 +92,28 @@ def _write_one(
         left = float(np.clip(left, box[1], max(box[1], box[3] - mask.shape[1])))
     around = generator.random()
     pen = writing.pen_width(min(length, 80), generator) * 0.8
-    other = _pick_ink(generator, _paper_in(page, box), ink)
+    other = pick_ink(generator, _paper_in(page, box), ink)
     mark_ink = other if generator.random() < 0.75 else ink
     high, wide = mask.shape
-    where = (top, left, high, wide)
+    digit = Digit(top, left, high, wide)
     if around < 0.14:
-        _mark_around(page, generator, where, pen, mark_ink)
+        mark_around(page, generator, digit, pen, mark_ink)
     page.put(mask, top, left, ink, generator, look=look, answer="digit")
     if 0.14 <= around < 0.26:
-        _mark_over(page, generator, where, pen * 0.7, other)
+        mark_over(page, generator, digit, pen * 0.7, other)
     elif 0.26 <= around < 0.38:
-        _mark_beside(page, generator, where, pen, mark_ink)
+        mark_beside(page, generator, digit, pen, mark_ink)
     elif 0.38 <= around < 0.42:
         words = writing.write_words(
             generator, int(wide * 1.2) + 10, 12, float(generator.uniform(7, 12))
         )
         down = top + high + generator.uniform(3, 12)
-        page.put(words, down, left, ink, generator, look=_Look(0.9, 0, 0), answer="mark")
+        page.put(words, down, left, ink, generator, look=Look(0.9, 0, 0), answer="mark")
     return float(max(mask.shape))
 
 
-def _mark_around(
-    page: _Page,
-    generator: Generator,
-    where: tuple[float, float, int, int],
-    pen: float,
-    ink: papers.Colour,
-) -> None:
-    top, left, high, wide = where
-    kind = writing.AROUND[int(generator.integers(len(writing.AROUND)))]
-    across = max(wide, 0.5 * high) * generator.uniform(1.3, 2.2)
-    down = high * generator.uniform(1.2, 1.7)
-    mask = writing.draw_mark(kind(generator), across, down, pen)
-    mark_top = top + high / 2 - mask.shape[0] / 2 + generator.normal(0, 0.03) * high
-    mark_left = left + wide / 2 - mask.shape[1] / 2 + generator.normal(0, 0.03) * high
-    page.put(mask, mark_top, mark_left, ink, generator, look=_Look(0.95, 0, 0), answer="mark")
-
-
-def _mark_over(
-    page: _Page,
-    generator: Generator,
-    where: tuple[float, float, int, int],
-    pen: float,
-    ink: papers.Colour,
-) -> None:
-    """Draw a mark in another ink over a digit; what was the digit's stays the digit's."""
-    top, left, high, wide = where
-    kind = writing.OVER[int(generator.integers(len(writing.OVER)))]
-    across, down = wide * generator.uniform(0.8, 1.8), high * generator.uniform(0.7, 1.3)
-    mask = writing.draw_mark(kind(generator), across, down, pen)
-    mark_top = top + high / 2 - mask.shape[0] / 2 + generator.normal(0, 0.2) * high
-    mark_left = left + wide / 2 - mask.shape[1] / 2 + generator.normal(0, 0.2) * high
-    before = page.digit.copy()
-    page.put(mask, mark_top, mark_left, ink, generator, look=_Look(0.95, 0, 0), answer="mark")
-    page.digit = before
-    page.mark *= 1 - before
-
-
-def _mark_beside(
-    page: _Page,
-    generator: Generator,
-    where: tuple[float, float, int, int],
-    pen: float,
-    ink: papers.Colour,
-) -> None:
-    top, left, high, wide = where
-    if generator.random() < 0.45:  # underlined
-        mask = writing.draw_mark(
-            writing.line(generator), wide * generator.uniform(1, 2), high * 0.05, pen
-        )
-        mark_top = top + high + generator.uniform(0.04, 0.3) * high
-        mark_left = left + wide / 2 - mask.shape[1] / 2
-    else:
-        kind = writing.BESIDE[int(generator.integers(len(writing.BESIDE)))]
-        size = high * generator.uniform(0.25, 0.7)
-        mask = writing.draw_mark(kind(generator), size * generator.uniform(0.7, 1.4), size, pen)
-        away = max(high, wide) * generator.uniform(0.65, 1.0)
-        angle = generator.uniform(0, 2 * np.pi)
-        mark_top = top + high / 2 + np.sin(angle) * away - mask.shape[0] / 2
-        mark_left = left + wide / 2 + np.cos(angle) * away - mask.shape[1] / 2
-    page.put(mask, mark_top, mark_left, ink, generator, look=_Look(0.95, 0, 0), answer="mark")
-
-
 def _write_line(
-    page: _Page,
+    page: Page,
     sources: Sources,
     generator: Generator,
     *,
@@ -266,7 +121,7 @@ def _write_line(
     end: float,
     length: float,
     ink: papers.Colour,
-    look: _Look,
+    look: Look,
     other: float,
 ) -> None:
     """Write digits, some signs and letters, from a start (y, x) to a right end."""
@@ -303,13 +158,13 @@ def _digit_with(pen: float, sources: Sources, generator: Generator, size: float)
 
 
 def _write_row(
-    page: _Page, sources: Sources, generator: Generator, box: tuple[int, int, int, int]
+    page: Page, sources: Sources, generator: Generator, box: tuple[int, int, int, int]
 ) -> float:
     """Write a row of digits across the paper."""
     height, width = box[2] - box[0], box[3] - box[1]
     longest = min(0.6 * height, width / 2)
     length = math.exp(generator.uniform(math.log(12), math.log(max(14, longest))))
-    ink, look = _pick_ink(generator, _paper_in(page, box)), _pick_look(generator)
+    ink, look = pick_ink(generator, _paper_in(page, box)), pick_look(generator)
     start = (
         box[0] + generator.uniform(0.3, 0.7) * height,
         box[1] + generator.uniform(0.01, 0.25) * width,
@@ -322,12 +177,12 @@ def _write_row(
 
 
 def _write_lines(
-    page: _Page, sources: Sources, generator: Generator, box: tuple[int, int, int, int]
+    page: Page, sources: Sources, generator: Generator, box: tuple[int, int, int, int]
 ) -> float:
     """Fill the paper with rows of small digits, or of anything."""
     width = box[3] - box[1]
     length = math.exp(generator.uniform(math.log(10), math.log(40)))
-    ink, look = _pick_ink(generator, _paper_in(page, box)), _pick_look(generator)
+    ink, look = pick_ink(generator, _paper_in(page, box)), pick_look(generator)
     other = generator.choice([0.0, 0.2, 0.5], p=[0.6, 0.3, 0.1])
     y = box[0] + length * generator.uniform(0.6, 1.5)
     while y < box[2] - 0.5 * length:
@@ -340,11 +195,11 @@ def _write_lines(
     return length
 
 
-def _write_no_digits(page: _Page, generator: Generator, box: tuple[int, int, int, int]) -> float:
+def _write_no_digits(page: Page, generator: Generator, box: tuple[int, int, int, int]) -> float:
     """Leave the paper blank, or put marks, letters or print on it."""
     height, width = box[2] - box[0], box[3] - box[1]
     kind = generator.random()
-    ink, look = _pick_ink(generator, _paper_in(page, box)), _pick_look(generator)
+    ink, look = pick_ink(generator, _paper_in(page, box)), pick_look(generator)
     if kind < 0.35:
         return 60.0
     if kind < 0.6:
@@ -364,7 +219,7 @@ def _write_no_digits(page: _Page, generator: Generator, box: tuple[int, int, int
     return 60.0
 
 
-def _finish(page: _Page, generator: Generator, *, size: float, lit: bool) -> Scene:
+def _finish(page: Page, generator: Generator, *, size: float, lit: bool) -> Scene:
     """Light a page, photograph it, and let it be small or seen from an angle."""
     picture = page.picture
     if lit:

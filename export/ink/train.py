@@ -56,7 +56,7 @@ _CROP = 192
 """Height and width of what is cut from a scene for a step, in pixels."""
 
 _CHANNELS = 5
-"""Of a kept scene: red, green, blue, digit, mark."""
+"""Channels of a scene in its file: red, green, blue, digit, mark."""
 
 _RARE = 3.0
 """Weight of written pixels in the loss: they are a few per cent of all."""
@@ -336,7 +336,7 @@ def main(  # noqa: PLR0917  options, all by name
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     epochs: Annotated[int, typer.Option(help="Passes over the scenes.")] = InkConfig().epochs,
     scenes: Annotated[int, typer.Option(help="Scenes to compose.")] = InkConfig().scenes,
-    seed: Annotated[int, typer.Option(help="Seed of all that is random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is random.")] = 0,
     learning_rate: Annotated[
         float, typer.Option(help="Highest learning rate.")
     ] = InkConfig().learning_rate,

@@ -84,7 +84,7 @@ def serving(folder: Path, *options: str, prelude: str = "", port: int = 0) -> It
 
     Args:
         folder: Where it writes its log.
-        options: Of the command line.
+        options: Options of the command line.
         prelude: Code that is run first.
         port: The port; 0 for a free one.
     """
