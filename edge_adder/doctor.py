@@ -11,7 +11,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +132,7 @@ def run_checks(provider: Provider = "cpu", model: Path | None = None) -> Diagnos
         _check_onnxruntime(version),
         *(_check_provider(name, result, name == provider) for name, result in results.items()),
         *_check_model([*results.values()], version),
-        *([_check_hash()] if model is None else _show_hash(loaded.values())),
+        *([_check_bundled_hash()] if model is None else _show_hash(loaded.values())),
         *(_check_answers(name, adder) for name, adder in loaded.items()),
         _check_ink_model(),
     ]
@@ -257,14 +257,19 @@ def _newest(model: bytes, what: str) -> int | None:
     return None
 
 
-def _check_hash() -> Check:
+def _check_bundled_hash() -> Check:
     """Check that the bundled model file is the one that was shipped."""
     from edge_adder.predictor import BUNDLED_MODEL  # noqa: PLC0415  needs onnxruntime
 
-    stored = BUNDLED_MODEL.with_name(BUNDLED_MODEL.name + ".sha256")
+    return _check_hash(BUNDLED_MODEL)
+
+
+def _check_hash(model: Path) -> Check:
+    """Compare a file of the package with the SHA-256 that is stored beside it."""
+    stored = model.with_name(model.name + ".sha256")
     try:
         expected = read_bundled(stored).decode().split()[0]
-        found = hashlib.sha256(read_bundled(BUNDLED_MODEL)).hexdigest()
+        found = hashlib.sha256(read_bundled(model)).hexdigest()
     except (EdgeAdderError, UnicodeDecodeError, IndexError) as error:
         text = f"cannot be compared: {one_line(error)}"
         return Check("hash", good=False, text=text, exit_code=ExitCode.MODEL)
@@ -302,9 +307,12 @@ def _check_answers(name: str, adder: EdgeAdder) -> Check:
 
 
 def _check_ink_model() -> Check:
-    """Check that the bundled ink model finds on this device what it found in PyTorch."""
+    """Check that the bundled ink model is as shipped, and finds here what it found in PyTorch."""
     from edge_adder import ink_model  # noqa: PLC0415  needs onnxruntime
 
+    shipped = _check_hash(ink_model.INK_MODEL)
+    if not shipped.good:
+        return replace(shipped, name="ink-model")
     try:
         found = ink_model.check_parity()
     except Exception as error:  # noqa: BLE001  numpy and onnxruntime raise nearly anything

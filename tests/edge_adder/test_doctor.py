@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_adder import EdgeAdder, InputError, doctor, parity, predictor, session
+from edge_adder import EdgeAdder, InputError, doctor, ink_model, parity, predictor, session
 from edge_adder.doctor import Check, Diagnosis, report, run_checks
 from edge_adder.environment import allowed_cores, cpu_quota
 from edge_adder.providers import CPU_WHEEL, CUDA_WHEEL, install_command
@@ -239,3 +239,22 @@ class TestAnotherModel:
         assert (bad(found), found.exit_code, found.active) == (["model"], 3, None)
         assert text in check("model", found).text
         assert "hash" not in [each.name for each in found.checks]
+
+
+class TestTheInkModel:
+    def test_another_file_than_the_shipped_one(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        model = tmp_path / "ink.onnx"
+        model.write_bytes(ink_model.INK_MODEL.read_bytes() + b"\0")
+        model.with_name("ink.onnx.sha256").write_text(f"{'0' * 64}  ink.onnx\n")
+        monkeypatch.setattr(ink_model, "INK_MODEL", model)
+        found = run_checks()
+        assert (bad(found), found.exit_code) == (["ink-model"], 3)
+        assert "install again" in check("ink-model", found).text
+
+    def test_answers_that_are_not_pytorchs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ink_model, "check_parity", lambda: ink_model.InkParity(0.5, 7))
+        found = run_checks()
+        assert (bad(found), found.exit_code) == (["ink-model"], 3)
+        assert "FAILED; log-odds 5.0e-01, 7 pixels changed" in check("ink-model", found).text
