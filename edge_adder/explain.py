@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -76,8 +77,8 @@ def _explain_many(inspection: Inspection, answers: Sequence[Prediction | Unread]
     boxes = [_labelled_box(answer) for answer in answers]
     if inspection.refusal is not None:
         boxes = _candidate_boxes(inspection)
-        title, _, note = inspection.refusal.rpartition(": ")
-        title = title.rpartition(": ")[2] or "refused"
+        title, *rest = re.split("[:;] ", inspection.refusal, maxsplit=1)
+        note = "".join(rest)
     else:
         unread = sum(isinstance(each, Unread) for each in answers)
         title, note = f"{len(answers) - unread} digits", f"{unread} not read" if unread else ""

@@ -289,7 +289,7 @@ class EdgeAdder:
             if preparation.doubtful and answer.probability < _SURE:
                 found.append(Unread(box, NOT_A_DIGIT))
             elif answer.uncertain and inspection.is_wide(box):
-                halves = [self._answer(*half, number) for half in inspection.split(box)]
+                halves = [self._answer(*half, number) for half in inspection.split(preparation)]
                 apart = len(halves) > 1 and all(half.probability >= _SURE for half in halves)
                 found += halves if apart else [Unread(box, NOT_ONE)]
             else:

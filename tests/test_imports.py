@@ -131,8 +131,8 @@ PRODUCTS = {
 """What numpy may hand to BLAS, and with it to threads that a forked process does not have."""
 
 PRODUCTS_ALLOWED = {("mnist_format.py", "is_mnist_format")}
-"""A product of 3 × 784 by 784, which OpenBLAS computes on the calling thread: it begins to use others
-at 9,216 products (`interface/gemv.c`)."""
+"""A product of 3 × 784 by 784, which OpenBLAS computes on the calling thread: it begins to use
+others at 9,216 products (`interface/gemv.c`)."""
 
 
 def products(node: ast.AST, function: str = "") -> Iterator[str]:

@@ -278,7 +278,6 @@ def _predict_and_write(
 
     A picture that is refused is explained too, before the error is raised.
     """
-    from edge_adder.errors import ImageError
     from edge_adder.explain import explanation
     from edge_adder.files import write_atomically
     from edge_adder.preprocessing.decode import encode_png
@@ -294,8 +293,7 @@ def _predict_and_write(
         write_atomically(options.save_input, encode_png(inspection.digits[0][0]))
     if options.explain is not None:
         write_atomically(options.explain, explanation(inspection, answers))
-    if inspection.refusal is not None:
-        raise ImageError(inspection.refusal)
+    inspection.check(source)
     return answers
 
 

@@ -19,6 +19,7 @@ from edge_adder.cli.options import ModelOption, ProviderOption, Sha256Option
 from edge_adder.cli.output import check_folder, is_terminal, say, write_to_stderr
 from edge_adder.cli.predict import (
     DEFAULT_MEGAPIXELS,
+    STANDARD_INPUT,
     InkOption,
     MegapixelsOption,
     check_megapixels,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 EXAMPLE = "edge-adder score scans --number 5 --out answers"
 
-STANDARD_INPUT = "-"
 ENGINES = ("local", "ray")
 PROGRESS = ("auto", "bar", "json", "none")
 

@@ -7,8 +7,9 @@ the network's range is in the model.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from edge_adder.limits import DEFAULT_MAX_PIXELS
 from edge_adder.preprocessing.decode import ImageSource, name_of, read_picture
 from edge_adder.preprocessing.digits import (
     MAX_DIGITS,
+    Chosen,
     Extent,
     extent,
     in_reading_order,
@@ -64,7 +66,7 @@ Prepared = tuple[NDArray[np.uint8], Preparation]
 
 
 CROP_TO_ONE = "crop the picture to one digit"
-"""End of the message about a picture of several digits, which `prepare_each` would read."""
+"""End of the message about a picture of several digits, which `inspect_each` would read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +104,14 @@ class Inspection(NamedTuple):
         segmentation: Where its ink is; None for an image in MNIST's format.
         entries: Its digits, in reading order; where each digit is wanted also what is not read.
         refusal: Why there is no answer; None where there is one.
+        parts: The components of each digit, by its box.
     """
 
     pixels: NDArray[np.uint8]
     segmentation: Segmentation | None
     entries: list[Prepared | Unread]
     refusal: str | None = None
+    parts: Mapping[Box, Chosen] = MappingProxyType({})
 
     @property
     def digits(self) -> list[Prepared]:
@@ -120,20 +124,34 @@ class Inspection(NamedTuple):
         left, top, right, bottom = box
         return bool((right - left) * width > _MIN_WIDE * (bottom - top) * height)
 
-    def split(self, box: Box) -> list[Prepared]:
-        """Part the digit in a box where the least ink joins its left and its right.
+    def split(self, preparation: Preparation) -> list[Prepared]:
+        """Part a digit where the least ink joins its left and its right.
+
+        Args:
+            preparation: That of the digit.
 
         Returns:
             Both halves; an empty list where they cannot be parted.
         """
-        found = self.segmentation
-        if found is None:
+        found, box = self.segmentation, preparation.box
+        if found is None or box not in self.parts:
             return []
-        for mask in found.masks:
-            if relative_box(mask) == box:
-                halves = [half for half in _halves(mask) if half.any()]
-                return [_prepare_mask(found, half) for half in halves] if len(halves) > 1 else []
-        return []
+        mask = found.components.mask(self.parts[box])
+        halves = [half for half in _halves(mask) if half.any()]
+        multi = preparation.is_multi_frame
+        return [_prepare(found, half, multi) for half in halves] if len(halves) > 1 else []
+
+    def check(self, source: ImageSource) -> None:
+        """Raise the refusal.
+
+        Args:
+            source: The picture, whose name begins the message.
+
+        Raises:
+            ImageError: There is one.
+        """
+        if self.refusal is not None:
+            raise ImageError(f"{name_of(source)}: {self.refusal}")
 
 
 def prepare_image(
@@ -172,8 +190,7 @@ def prepare(
 ) -> Prepared:
     """Convert a picture of a digit as `prepare_image` does, and say how."""
     found = inspect(source, ink=ink, max_pixels=max_pixels)
-    if found.refusal is not None:
-        raise ImageError(found.refusal)
+    found.check(source)
     return found.digits[0]
 
 
@@ -190,8 +207,7 @@ def inspect_each(
         FileAccessError: The file exists and cannot be read.
     """
     found = inspect(source, ink=ink, max_pixels=max_pixels, each=True)
-    if found.refusal is not None:
-        raise ImageError(found.refusal)
+    found.check(source)
     return found
 
 
@@ -222,42 +238,39 @@ def inspect(
     found = segment(pixels, ink, each=each)
     max_digits = MAX_DIGITS if each else 1
     if not found.digits:
-        return Inspection(pixels, found, [], f"{name_of(source)}: {_no_digit(found, pixels)}")
+        return Inspection(pixels, found, [], _no_digit(found, pixels))
     if len(found.digits) > max_digits:
-        reason = _too_many(len(found.digits), max_digits)
-        return Inspection(pixels, found, [], f"{name_of(source)}: {reason}")
-    items: list[tuple[Extent, Prepared | Unread]] = [
-        (
-            extent(found.components, digit),
-            _prepare_mask(found, found.components.mask(digit), is_multi_frame=is_multi_frame),
-        )
-        for digit in found.digits
-    ]
+        return Inspection(pixels, found, [], _too_many(len(found.digits), max_digits))
+    items: list[tuple[Extent, Prepared | Unread]] = []
+    parts = {}
+    for digit in found.digits:
+        mask = found.components.mask(digit)
+        parts[relative_box(mask)] = digit
+        items.append((extent(found.components, digit), _prepare(found, mask, is_multi_frame)))
     if each:
-        others = list(itertools.islice(_others(found), MAX_DIGITS + 1))
+        others = list(itertools.islice(_others(found, is_multi_frame), MAX_DIGITS + 1))
         if len(others) > MAX_DIGITS:
-            reason = _too_many(len(others), MAX_DIGITS)
-            return Inspection(pixels, found, [], f"{name_of(source)}: {reason}")
+            return Inspection(pixels, found, [], _too_many(len(others), MAX_DIGITS))
         items += others
-    return Inspection(pixels, found, in_reading_order(items))
+    return Inspection(pixels, found, in_reading_order(items), parts=parts)
 
 
-def _others(found: Segmentation) -> Iterator[tuple[Extent, Prepared | Unread]]:
+def _others(
+    found: Segmentation, is_multi_frame: bool
+) -> Iterator[tuple[Extent, Prepared | Unread]]:
     """Yield what stands among the digits; what looks like a mark may still be a digit."""
     for mask, reason in found.others():
         rows, columns = bounding_box(mask)
         box = columns.start, rows.start, columns.stop, rows.stop
         is_mark = reason == NOT_A_DIGIT and not found.is_enclosing(mask)
         if is_mark and box[3] - box[1] >= (box[2] - box[0]) / 2:
-            image, preparation = _prepare_mask(found, mask)
+            image, preparation = _prepare(found, mask, is_multi_frame)
             yield box, (image, replace(preparation, doubtful=True))
         else:
             yield box, Unread(relative_box(mask), reason)
 
 
-def _prepare_mask(
-    found: Segmentation, mask: NDArray[np.bool_], *, is_multi_frame: bool = False
-) -> Prepared:
+def _prepare(found: Segmentation, mask: NDArray[np.bool_], is_multi_frame: bool) -> Prepared:
     """Convert the digit that some pixels show."""
     image, width = normalize(found.amount_of_ink(mask))
     preparation = Preparation(

@@ -26,7 +26,7 @@ from starlette.types import ASGIApp
 from edge_adder import __version__
 from edge_adder.contract import DIGITS, FULL_INK
 from edge_adder.environment import allowed_cores
-from edge_adder.errors import FileAccessError, ImageError, InputError
+from edge_adder.errors import FileAccessError, InputError
 from edge_adder.prediction import Outputs, Prediction, check_answers
 from edge_adder.predictor import EdgeAdder
 from edge_adder.preprocessing.decode import encode_png
@@ -223,8 +223,7 @@ def _answer(adder: EdgeAdder, question: Question) -> tuple[dict[str, Any], str]:
     """
     began = time.perf_counter()
     inspection = inspect(question.picture, ink=question.ink, each=question.each)
-    if inspection.refusal is not None:
-        raise ImageError(inspection.refusal)
+    inspection.check(question.picture)
     prepared = time.perf_counter()
     found: list[Prediction | Unread] = []
     if question.each:

@@ -32,6 +32,7 @@ from edge_adder.files import make_folder, write_atomically
 
 from .. import checkpoint, networks
 from ..checkpoint import Checkpoint
+from ..config import Schedule
 from ..handwriting.sets import VALIDATION_WRITERS
 from ..resume import RESUME_FILE, TrainState, check_new_run, check_same_run
 from ..schedule import make_scheduler, relative_rate
@@ -92,7 +93,7 @@ class InkConfig:
     learning_rate: float = 0.004
     weight_decay: float = 0.01
     ema_decay: float = 0.995
-    schedule: str = "cosine"
+    schedule: Schedule = "cosine"
     scan_writers: tuple[str, ...] = tuple(networks.NETWORKS["edge"].recipe["scan_writers"])
     pen_writers: tuple[int, ...] = tuple(networks.NETWORKS["edge"].recipe["pen_writers"])
     seed: int = 0
@@ -173,7 +174,7 @@ def train(config: InkConfig, *, start: Checkpoint | None = None, resume: bool = 
         if not math.isfinite(loss):
             raise InputError(f"training diverged in epoch {epoch + 1}: lower learning_rate")
         writing, mark = measure(state.average.module, held_out)
-        rate = config.learning_rate * relative_rate("cosine", (epoch + 1) / config.epochs)
+        rate = config.learning_rate * relative_rate(config.schedule, (epoch + 1) / config.epochs)
         seconds = round(time.perf_counter() - began, 1)
         record = InkRecord(epoch + 1, loss, rate, writing, mark, seconds)
         state.history.append(record)
