@@ -134,7 +134,7 @@ class Inspection(NamedTuple):
             Both halves; an empty list where they cannot be parted.
         """
         found, box = self.segmentation, preparation.box
-        if found is None or box not in self.parts:
+        if found is None or box is None or box not in self.parts:
             return []
         mask = found.components.mask(self.parts[box])
         halves = [half for half in _halves(mask) if half.any()]

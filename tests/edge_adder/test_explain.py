@@ -62,3 +62,17 @@ def test_the_steps_in_words() -> None:
     assert describe(UNCHANGED) == "in MNIST's format: unchanged"
     steps = Preparation(unchanged=False, ink="dark", stroke_width=1.26)
     assert describe(steps) == "dark ink; strokes 1.3 pixels wide at 28x28"
+
+
+def test_a_refusal_is_the_title(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(
+        "edge_adder.explain.write_text", lambda _draw, _place, text, **_: written.append(text)
+    )
+    blank = inspect(np.full((90, 90), 200, np.uint8))
+    assert blank.refusal is not None
+    explanation(blank, [])
+    assert written[:2] == [
+        "no ink found",
+        "if the digit is below 5 % of the picture's height: crop the picture",
+    ]
