@@ -57,6 +57,9 @@ there is no ink, and from which it is full."""
 _FINE_LENGTH = 32
 """Digits shorter than this, in pixels, are searched again in a larger picture, if there is one."""
 
+_DARKEST = np.float32(16)
+"""Added to the background's brightness, of 255, before it divides: a black one has only noise."""
+
 _MIN_CONTRAST = 12.0
 """Least contrast of ink with its background in one of the colours, of 255."""
 
@@ -147,7 +150,8 @@ class Segmentation:
     def amount_of_ink(self, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Return how much ink a digit has, in its bounding box and two pixels around that.
 
-        It is the difference from the background in the direction of the ink's own colour.
+        It is the difference from the background in the direction of the ink's own colour, as a
+        share of the background's brightness: a digit may lie half in a shadow.
 
         Args:
             mask: Pixels of the digit, bool (height, width).
@@ -156,13 +160,13 @@ class Segmentation:
             uint8 (height, width); 0 = none, 255 = full.
         """
         box = tuple(slice(max(0, side.start - 2), side.stop + 2) for side in bounding_box(mask))
-        mask, contrast = mask[box], self.picture[box] - self.background[box]
+        mask, contrast = mask[box], _share_of_light(self.picture[box], self.background[box])
         strokes = contrast[mask & self.certain[box]]
         if not len(strokes):
             strokes = contrast[mask]
         length = np.sqrt(np.square(strokes).sum(axis=1, keepdims=True))
-        colour = (strokes * length).sum(axis=0) / max(float(length.sum()), 1e-6)
-        share = (contrast * colour).sum(axis=2) / max(float(np.square(colour).sum()), 1e-6)
+        colour = (strokes * length).sum(axis=0) / max(float(length.sum()), 1e-9)
+        share = (contrast * colour).sum(axis=2) / max(float(np.square(colour).sum()), 1e-9)
         amount = np.clip((share - _NO_INK) / (_FULL_INK - _NO_INK), 0, 1)
         with_edge = dilate(mask, 1)  # the faint edges of strokes belong to them
         if not amount[with_edge].any():  # the strokes' colours cancel each other
@@ -198,6 +202,25 @@ def segment(pixels: NDArray[np.uint8], ink: Ink = "auto", *, each: bool = False)
             drawn = _choose(drawn, ink, each)
             found = drawn if drawn.digits else found
     return found
+
+
+def _share_of_light(
+    picture: NDArray[np.uint8], background: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the contrast with the background as a share of its brightness.
+
+    In a shadow, ink and paper are darker by the same factor, and so is their difference.
+
+    Args:
+        picture: uint8 (height, width, 3).
+        background: float32 (height, width, 3); its colour under the ink.
+
+    Returns:
+        float32 (height, width, 3).
+    """
+    brightness = background.mean(axis=2, keepdims=True) + _DARKEST
+    share: NDArray[np.float32] = (picture - background) / brightness
+    return share
 
 
 def _with_colours(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -160,6 +162,21 @@ def test_the_amount_of_ink_is_the_pictures_cropped_to_the_digit() -> None:
         assert (amount.max(), amount.dtype) == (255, np.uint8)
         around = slice(rows.min() - 2, rows.max() + 3), slice(columns.min() - 2, columns.max() + 3)
         assert np.abs(amount / 255 - strokes()[around]).mean() < 0.06
+
+
+@pytest.mark.parametrize("dark_side", [slice(0, 80), slice(80, SIDE)])
+def test_ink_in_a_shadow_is_as_much_as_beside_it(dark_side: slice) -> None:
+    light = np.full((SIDE, SIDE), 0.9)
+    light[:, dark_side] = 0.25
+    picture = np.repeat(written(light)[:, :, None], 3, axis=2)
+    found = segmented(picture)
+    background = np.repeat((255 * light).astype(np.float32)[:, :, None], 3, axis=2)
+    truth = strokes() > 0.99
+    exact = dataclasses.replace(found, background=background, certain=truth)
+    amount = exact.amount_of_ink(truth)
+    rows, columns = np.nonzero(truth)
+    inside = amount[rows - rows.min() + 2, columns - columns.min() + 2]
+    assert inside.min() > 230
 
 
 def test_blank_paper_and_grain_in_shade_are_not_ink() -> None:
