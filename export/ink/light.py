@@ -14,8 +14,14 @@ Generator = np.random.Generator
 Light = NDArray[np.float32]
 
 
-def draw_light(generator: Generator, shape: tuple[int, int]) -> Light:
-    """Draw the brightness of the light: float32 (height, width), about 1 where it is full."""
+def draw_light(generator: Generator, written: NDArray[np.bool_]) -> Light:
+    """Draw the brightness of the light: float32 (height, width), about 1 where it is full.
+
+    Args:
+        generator: Source of all that varies.
+        written: bool (height, width); where the writing is, through or past which some shadows end.
+    """
+    shape = (written.shape[0], written.shape[1])
     y, x = np.indices(shape, np.float32) / max(shape)
     light = np.ones(shape, np.float32)
     if generator.random() < 0.5:  # shade that grows to one side
@@ -38,6 +44,8 @@ def draw_light(generator: Generator, shape: tuple[int, int]) -> Light:
         light *= base + (1 + generator.uniform(0, 0.4) - base) * patch
     for _ in range(int(generator.choice([0, 1, 2, 3], p=[0.6, 0.25, 0.1, 0.05]))):
         light *= _shadow(generator, shape)
+    if generator.random() < 0.3:
+        light *= _sharp_shadow(generator, written)
     if generator.random() < 0.06:  # through a blind
         angle, steps = generator.uniform(0, np.pi), generator.uniform(3, 12)
         stripes = np.sin(2 * np.pi * steps * (np.cos(angle) * x + np.sin(angle) * y))
@@ -67,6 +75,72 @@ def _shadow(generator: Generator, shape: tuple[int, int]) -> Light:
     soft = plan.filter(ImageFilter.GaussianBlur(blur))
     depth = np.float32(generator.uniform(0.15, 0.7))
     return 1 - np.asarray(soft, np.float32) / np.float32(255) * depth
+
+
+def _sharp_shadow(generator: Generator, written: NDArray[np.bool_]) -> Light:
+    """Draw a shadow whose edge, hard or a few pixels wide, runs through the writing or past it."""
+    height, width = written.shape
+    rows, columns = np.nonzero(written)
+    if len(rows) and generator.random() < 0.8:
+        pixel = int(generator.integers(len(rows)))
+        aim = np.array([columns[pixel], rows[pixel]]) + generator.normal(0, 8, 2)
+    else:
+        aim = generator.random(2) * (width, height)
+    kind, angle = generator.random(), generator.uniform(0, 2 * np.pi)
+    if kind < 0.85:
+        inside = _straight_shadow(generator, written.shape, aim, angle)
+        shade = np.clip(0.5 + inside / np.exp(generator.uniform(np.log(0.3), np.log(7))), 0, 1)
+    else:
+        shade = _hand_shadow(generator, (height, width), aim, angle)
+    lit: Light = (1 - generator.uniform(0.12, 0.8) * shade).astype(np.float32)
+    return lit
+
+
+def _straight_shadow(
+    generator: Generator, shape: tuple[int, ...], aim: NDArray[np.float64], angle: float
+) -> Light:
+    """Return how far inside a shadow with straight edges each pixel is, negative outside.
+
+    The shadow is that of a wall, of a corner, of a bar, or of the bars of a window.
+    """
+    y, x = np.indices(shape, np.float32)
+    inside = np.cos(angle) * (x - aim[0]) + np.sin(angle) * (y - aim[1])
+    kind = generator.random()
+    if kind < 0.2:
+        turn = angle + generator.choice([-1, 1]) * generator.uniform(0.6, 2.2)
+        corner = aim + generator.uniform(0, 60) * np.array([-np.sin(angle), np.cos(angle)])
+        other = np.cos(turn) * (x - corner[0]) + np.sin(turn) * (y - corner[1])
+        inside = np.minimum(inside, other)
+    elif kind < 0.4:
+        inside = np.minimum(inside, generator.uniform(4, 110) - inside)
+    elif kind < 0.5:
+        period = generator.uniform(20, 130)
+        bar = generator.uniform(0.15, 0.7) * period
+        along = np.mod(inside, period)
+        inside = np.where(along < bar, np.minimum(along, bar - along), bar - along)
+        inside = np.where(along > (period + bar) / 2, along - period, inside)
+    found: Light = inside.astype(np.float32)
+    return found
+
+
+def _hand_shadow(
+    generator: Generator, shape: tuple[int, int], aim: NDArray[np.float64], angle: float
+) -> Light:
+    """Return how deep in the shadow of a hand or a pen each pixel is, 0 to 1."""
+    plan = Image.new("L", (shape[1], shape[0]))
+    brush = ImageDraw.Draw(plan)
+    thick = generator.uniform(5, 40)
+    across = np.array([-np.sin(angle), np.cos(angle)])
+    for finger in range(int(generator.integers(1, 5))):
+        tip = aim + across * finger * thick * generator.uniform(1, 1.5)
+        tip = tip + np.array([np.cos(angle), np.sin(angle)]) * generator.normal(0, 0.6 * thick)
+        away = angle + generator.normal(0, 0.1)
+        wrist = tip + 2 * max(shape) * np.array([np.cos(away), np.sin(away)])
+        brush.line((*map(float, tip), *map(float, wrist)), 255, round(thick))
+        brush.ellipse((*map(float, tip - thick / 2), *map(float, tip + thick / 2)), 255)
+    blur = float(np.exp(generator.uniform(np.log(0.3), np.log(6))))
+    soft = plan.filter(ImageFilter.GaussianBlur(blur))
+    return np.asarray(soft, np.float32) / np.float32(255)
 
 
 def photograph(picture: Pixels, generator: Generator, size: float) -> NDArray[np.uint8]:

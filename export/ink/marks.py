@@ -50,15 +50,34 @@ def mark_around(page: Page, generator: Generator, digit: Digit, pen: float, ink:
 
 
 def mark_over(page: Page, generator: Generator, digit: Digit, pen: float, ink: Colour) -> None:
-    """Draw a mark in another ink over a digit; what was the digit's stays the digit's."""
+    """Draw a mark in another ink over a digit; what was the digit's stays the digit's.
+
+    Either the whole digit is crossed, or the mark only meets it at some place of its strokes.
+    """
     kind = writing.OVER[int(generator.integers(len(writing.OVER)))]
-    across = digit.width * generator.uniform(0.8, 1.8)
-    down = digit.height * generator.uniform(0.7, 1.3)
-    mask = writing.draw_mark(kind(generator), across, down, pen)
     y, x = digit.middle
-    away = generator.normal(0, 0.2, 2) * digit.height
     before = page.digit.copy()
-    _put(page, mask, (y + away[0], x + away[1]), ink, generator)
+    rows, columns = np.nonzero(before > 0.5)
+    if generator.random() < 0.4 or not len(rows):
+        across = digit.width * generator.uniform(0.8, 1.8)
+        down = digit.height * generator.uniform(0.7, 1.3)
+        mask = writing.draw_mark(kind(generator), across, down, pen)
+        away = generator.normal(0, 0.2, 2) * digit.height
+        middle = y + away[0], x + away[1]
+    else:
+        longer = max(digit.height, digit.width)
+        across, down = longer * np.exp(generator.uniform(np.log(0.3), np.log(1.6), 2))
+        if generator.random() < 0.5:  # as round as it is drawn
+            across = down
+        mask = writing.draw_mark(kind(generator), float(across), float(down), pen)
+        strokes = np.argwhere(mask > 0.5)
+        meeting = strokes[int(generator.integers(len(strokes)))] if len(strokes) else (0, 0)
+        place = int(generator.integers(len(rows)))
+        middle = (
+            rows[place] - meeting[0] + mask.shape[0] / 2,
+            columns[place] - meeting[1] + mask.shape[1] / 2,
+        )
+    _put(page, mask, middle, ink, generator)
     page.digit = before
     page.mark *= 1 - before
 

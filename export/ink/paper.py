@@ -23,6 +23,16 @@ def any_colour(generator: Generator, low: float, high: float) -> Colour:
     return colour
 
 
+def vivid_colour(generator: Generator) -> Colour:
+    """Draw a colour as notes and cards have it, bright and often far from grey."""
+    channels = [
+        generator.uniform(190, 255),
+        generator.uniform(110, 255),
+        generator.uniform(30, 220),
+    ]
+    return generator.permutation(channels).astype(np.float32)
+
+
 def clouds(generator: Generator, shape: tuple[int, int], cells: int) -> NDArray[np.float32]:
     """Draw a smooth random field of standard deviation 1, with about `cells` hills a side."""
     small = generator.normal(0, 1, (cells + 1, cells + 1)).astype(np.float32)
@@ -119,9 +129,11 @@ def draw_table(generator: Generator, paper: Pixels) -> tuple[Pixels, tuple[int, 
         grain = clouds(generator, (height, width), int(generator.integers(3, 40)))
         across = clouds(generator, (1, width), int(generator.integers(8, 60)))
         table += (8 * grain + generator.uniform(0, 22) * across)[:, :, None]
-    if generator.random() < 0.3:  # a note
-        inset = generator.uniform(0.12, 0.36, 4) * (height, width, height, width)
-        paper = np.broadcast_to(any_colour(generator, 90, 245), paper.shape)
+    if generator.random() < 0.5:  # a note
+        inset = generator.uniform(0.08, 0.36, 4) * (height, width, height, width)
+        is_vivid = generator.random() < 0.6
+        colour = vivid_colour(generator) if is_vivid else any_colour(generator, 90, 245)
+        paper = np.broadcast_to(colour, paper.shape)
     else:
         inset = generator.uniform(0.0, 0.28, 4) * (height, width, height, width)
         inset[generator.random(4) < 0.3] = -0.2 * max(height, width)  # beyond the rim
@@ -138,6 +150,39 @@ def draw_table(generator: Generator, paper: Pixels) -> tuple[Pixels, tuple[int, 
         int(min(width, corners[1][0], corners[2][0])) - 3,
     )
     return table + page[:, :, None] * (paper - table), box
+
+
+def lay_card(
+    generator: Generator, paper: Pixels, box: tuple[int, int, int, int]
+) -> tuple[int, int, int, int]:
+    """Lay a card of another colour over a side of the paper.
+
+    Args:
+        generator: Source of all that varies.
+        paper: The picture, which is changed.
+        box: What of it can be written on: top, left, bottom, right.
+
+    Returns:
+        What of that the card leaves.
+    """
+    height, width = paper.shape[:2]
+    y, x = np.indices((height, width), np.float32)
+    sides = list(box)
+    side = int(generator.integers(4))
+    share = generator.uniform(0.08, 0.45) * (box[2] - box[0] if side % 2 == 0 else box[3] - box[1])
+    rim = box[side] + share if side < 2 else box[side] - share
+    along, across = (x - width / 2, y) if side % 2 == 0 else (y - height / 2, x)
+    slope = generator.normal(0, 0.06)
+    inside = (rim + slope * along - across) * (1 if side < 2 else -1)
+    is_vivid = generator.random() < 0.5
+    colour = vivid_colour(generator) if is_vivid else any_colour(generator, 20, 250)
+    if generator.random() < 0.4:  # the shadow beside its rim
+        wide = generator.uniform(1, 8)
+        paper *= 1 - generator.uniform(0.1, 0.5) * np.clip(1 + inside / wide, 0, 1)[:, :, None]
+    paper += np.clip(0.5 + inside, 0, 1)[:, :, None] * (colour - paper)
+    slant = round(abs(slope) * max(height, width) / 2) + 3
+    sides[side] = round(rim) + slant if side < 2 else round(rim) - slant
+    return (sides[0], sides[1], sides[2], sides[3])
 
 
 def add_finger(picture: Pixels, generator: Generator) -> None:

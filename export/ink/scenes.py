@@ -53,10 +53,12 @@ def compose(sources: Sources, generator: Generator) -> Scene:
     paper = papers.draw_paper(generator, shape)
     box = (0, 0, SIDE, SIDE)
     flat = bool(np.ptp(paper.reshape(-1, 3), axis=0).max() == 0)
-    if not flat and generator.random() < 0.26:
+    if not flat and generator.random() < 0.32:
         paper, box = papers.draw_table(generator, paper)
-        if min(box[2] - box[0], box[3] - box[1]) < 60:
-            paper, box = papers.draw_paper(generator, shape), (0, 0, SIDE, SIDE)
+    if not flat and generator.random() < 0.1:
+        box = papers.lay_card(generator, paper, box)
+    if min(box[2] - box[0], box[3] - box[1]) < 60:
+        paper, box = papers.draw_paper(generator, shape), (0, 0, SIDE, SIDE)
     page = Page(paper)
     if kind < 0.60:
         size = _write_one(page, sources, generator, box)
@@ -96,14 +98,14 @@ def _write_one(
     mark_ink = other if generator.random() < 0.75 else ink
     high, wide = mask.shape
     digit = Digit(top, left, high, wide)
-    if around < 0.14:
+    if around < 0.12:
         mark_around(page, generator, digit, pen, mark_ink)
     page.put(mask, top, left, ink, generator, look=look, answer="digit")
-    if 0.14 <= around < 0.26:
+    if 0.12 <= around < 0.34:
         mark_over(page, generator, digit, pen * 0.7, other)
-    elif 0.26 <= around < 0.38:
+    elif 0.34 <= around < 0.44:
         mark_beside(page, generator, digit, pen, mark_ink)
-    elif 0.38 <= around < 0.42:
+    elif 0.44 <= around < 0.48:
         words = writing.write_words(
             generator, int(wide * 1.2) + 10, 12, float(generator.uniform(7, 12))
         )
@@ -223,7 +225,8 @@ def _finish(page: Page, generator: Generator, *, size: float, lit: bool) -> Scen
     """Light a page, photograph it, and let it be small or seen from an angle."""
     picture = page.picture
     if lit:
-        picture = picture * draw_light(generator, picture.shape[:2])[:, :, None]
+        written = np.maximum(page.digit, page.mark) > 0.5
+        picture = picture * draw_light(generator, written)[:, :, None]
         if generator.random() < 0.05:
             papers.add_finger(picture, generator)
         picture = picture * generator.uniform(0.6, 1.1)

@@ -44,7 +44,7 @@ from .writing import Sources, load_sources
 SCENES_DIR = "ink_scenes"
 """Folder of the composed scenes, beside the folders of the runs."""
 
-SCENES_FORMAT = 2
+SCENES_FORMAT = 3
 """Raise it whenever `compose` gives other scenes: those that were kept are then not used."""
 
 NAME = "ink"
@@ -62,7 +62,7 @@ _CHANNELS = 5
 _RARE = 3.0
 """Weight of written pixels in the loss: they are a few per cent of all."""
 
-_MARKS = 0.1
+_MARKS = 0.2
 """Weight of the loss that tells marks from digits."""
 
 

@@ -251,7 +251,11 @@ def scribble(generator: Generator) -> Lines:
 AROUND: tuple[Callable[[Generator], Lines], ...] = (_ring, _ring, _box)
 """Marks around a digit."""
 
-OVER: tuple[Callable[[Generator], Lines], ...] = (_strike, _cross, _ring, line)
+OVER: tuple[Callable[[Generator], Lines], ...] = (
+    *(_strike, _cross, line),
+    *(_ring, _ring, _ring),
+    *(_tick, _box, _arrow, scribble),
+)
 """Marks across a digit."""
 
 BESIDE: tuple[Callable[[Generator], Lines], ...] = (_tick, _ring, _cross, _arrow, scribble, line)
