@@ -218,8 +218,9 @@ def _share_of_light(
     Returns:
         float32 (height, width, 3).
     """
-    brightness = background.mean(axis=2, keepdims=True) + _DARKEST
-    share: NDArray[np.float32] = (picture - background) / brightness
+    red, green, blue = np.moveaxis(background, 2, 0)  # much faster than along the last axis
+    brightness = (red + green + blue) / 3 + _DARKEST
+    share: NDArray[np.float32] = (picture - background) / brightness[:, :, None]
     return share
 
 
