@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from export.ink.paper import clouds, draw_no_writing, draw_paper
+from export.ink.light import draw_light
+from export.ink.marks import Digit, mark_over
+from export.ink.page import Page
+from export.ink.paper import clouds, draw_no_writing, draw_paper, lay_card
 from export.ink.scenes import SIDE, Scene, compose
 from export.ink.train import answers_of, loss_of
 from export.ink.writing import Sources, draw, pen_width, write_digit, write_letter, write_sign
@@ -95,6 +98,45 @@ def test_papers_and_what_is_none_stay_pictures() -> None:
             assert picture.shape == (64, 96, 3)
             assert np.isfinite(picture).all()
     assert clouds(generator, (40, 50), 5).shape == (40, 50)
+
+
+def test_a_mark_over_a_digit_meets_it_and_leaves_it_whole() -> None:
+    meeting = 0
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        page = Page(np.full((SIDE, SIDE, 3), 240, np.float32))
+        page.digit[80:140, 100:112] = 1
+        before = page.digit.copy()
+        mark_over(page, generator, Digit(80, 100, 60, 12), 3.0, np.array([200, 30, 30], np.float32))
+        assert np.array_equal(page.digit, before)
+        assert page.mark.any()
+        assert not page.mark[before > 0].any()
+        meeting += bool(page.mark[79:141, 99:113].any())
+    assert meeting >= 15
+
+
+def test_the_edges_of_some_shadows_run_through_the_writing() -> None:
+    written = np.zeros((96, 128), bool)
+    written[30:60, 50:70] = True
+    crossed = 0
+    for seed in range(60):
+        light = draw_light(np.random.default_rng(seed), written)
+        assert (light.shape, light.dtype) == (written.shape, np.float32)
+        assert light.min() > 0
+        steps = np.abs(np.diff(np.log(light[:, 40:80]), axis=1))[20:70]
+        crossed += bool(steps.max() > 0.1)
+    assert 6 <= crossed <= 40
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_card_covers_one_side_and_leaves_the_rest(seed: int) -> None:
+    paper = np.full((120, 160, 3), 128, np.float32)
+    box = (10, 20, 110, 150)
+    left = lay_card(np.random.default_rng(seed), paper, box)
+    assert sum(one != other for one, other in zip(left, box, strict=True)) == 1
+    inside = paper[left[0] : left[2], left[1] : left[3]]
+    assert np.median(np.abs(inside - 128)) < 1
+    assert (np.abs(paper - 128).max(axis=2) > 5).mean() > 0.05
 
 
 def test_a_pixel_that_is_half_covered_counts_as_written() -> None:
