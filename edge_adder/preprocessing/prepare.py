@@ -232,6 +232,20 @@ def inspect(
     if ink not in INKS:
         raise InputError(f"ink must be one of {', '.join(INKS)}, got {ink!r}")
     pixels, is_multi_frame = read_picture(source, max_pixels=max_pixels)
+    return inspect_pixels(pixels, ink=ink, each=each, is_multi_frame=is_multi_frame)
+
+
+def inspect_pixels(
+    pixels: NDArray[np.uint8], *, ink: Ink, each: bool = False, is_multi_frame: bool = False
+) -> Inspection:
+    """Find the digits in pixels that `read_picture` returned, as `inspect`.
+
+    Args:
+        pixels: uint8 (height, width), or (height, width, 3) for a picture with colours.
+        ink: As in `inspect`, where it is checked.
+        each: As in `inspect`.
+        is_multi_frame: Whether the file has further frames or pages.
+    """
     if ink != "dark" and is_mnist_format(pixels):
         unchanged = replace(UNCHANGED, is_multi_frame=True) if is_multi_frame else UNCHANGED
         return Inspection(pixels, None, [(pixels, unchanged)])
