@@ -33,7 +33,7 @@ from edge_adder.prediction import (
     make_columns,
     make_predictions,
 )
-from edge_adder.preprocessing.decode import ImageSource, read_picture
+from edge_adder.preprocessing.decode import ImageSource, is_small_image, read_picture
 from edge_adder.preprocessing.mnist_format import are_mnist_format
 from edge_adder.preprocessing.polarity import INKS, Ink
 from edge_adder.preprocessing.prepare import UNCHANGED, Preparation, inspect_pixels
@@ -257,7 +257,7 @@ class _Item(NamedTuple):
 
 def _prepare_item(pair: tuple[ImageSource, Any], ink: Ink, max_pixels: int) -> _Item:
     source, number = pair
-    if _is_small_image(source):
+    if is_small_image(source):
         return _Item(source.copy(), number, None)  # the caller may change it
     try:
         pixels, is_multi_frame = read_picture(source, max_pixels=max_pixels)
@@ -382,19 +382,10 @@ def _is_large_file(source: object) -> bool:
     return False
 
 
-def _is_small_image(source: object) -> TypeGuard[NDArray[np.uint8]]:
-    """Check whether this is uint8 (28, 28), whose format is checked together with its batch."""
-    return (
-        type(source) is np.ndarray
-        and source.shape == (IMAGE_SIDE, IMAGE_SIDE)
-        and source.dtype == np.uint8
-    )
-
-
 def _is_array_of_small_images(images: object) -> TypeGuard[NDArray[np.uint8]]:
     """Check whether this is uint8 (count, 28, 28)."""
     return (
         type(images) is np.ndarray
         and images.ndim == 3
-        and (len(images) == 0 or _is_small_image(images[0]))
+        and (len(images) == 0 or is_small_image(images[0]))
     )

@@ -7,7 +7,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_adder.contract import IMAGE_SIDE
+from edge_adder.contract import FULL_INK, IMAGE_SIDE
 from edge_adder.preprocessing.normalize import DIGIT_SIDE
 
 _MIN_SIDE = DIGIT_SIDE - 2
@@ -45,7 +45,7 @@ def is_mnist_format(pixels: NDArray[np.uint8]) -> bool:
     if pixels.shape != (IMAGE_SIDE, IMAGE_SIDE):
         return False
     data = pixels.tobytes()
-    if _find_full(data) is None:
+    if FULL_INK not in data and _find_full(data) is None:
         return False
     side = max(_extent(data), _extent(pixels.tobytes("F")))
     if not _MIN_SIDE <= side <= DIGIT_SIDE:
