@@ -165,7 +165,6 @@ class Session:
         self._reopen()
         return self.run(names, feeds)
 
-
     def _bind_and_run_one(self, image: NDArray[np.uint8], number: int) -> NDArray[np.float32]:
         """Bind the tensors of a digit model, which another model has not, and run it."""
         session = self.inference_session
