@@ -11,7 +11,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_adder.contract import DIGIT, DIGITS, IMAGE, IMAGE_SIDE, NUMBER, SUM, SUMS
+from edge_adder.contract import DIGIT, DIGITS, IMAGE, IMAGE_SIDE, NUMBER, SUM, SUMS, TensorSpec
 
 
 @final
@@ -60,12 +60,13 @@ class _Buffers:
         self.answer = np.zeros(DIGITS + SUMS, np.float32)
         digit, total = self.answer[:DIGITS], self.answer[DIGITS:]
         self.binding = session.io_binding()
-        for spec, memory in ((IMAGE, self.image), (NUMBER, self.number)):
-            self.binding.bind_input(*_tensor(spec.name, (1, *spec.shape[1:]), memory))
-        for spec, memory in ((DIGIT, digit), (SUM, total)):
-            self.binding.bind_output(*_tensor(spec.name, (1, *spec.shape[1:]), memory))
+        self.binding.bind_input(*_tensor(IMAGE, self.image))
+        self.binding.bind_input(*_tensor(NUMBER, self.number))
+        self.binding.bind_output(*_tensor(DIGIT, digit))
+        self.binding.bind_output(*_tensor(SUM, total))
 
 
-def _tensor(name: str, shape: tuple[Any, ...], memory: NDArray[Any]) -> tuple[Any, ...]:
-    """Return the arguments of onnxruntime's `bind_input` and `bind_output`."""
-    return name, "cpu", 0, memory.dtype.type, shape, memory.ctypes.data
+def _tensor(spec: TensorSpec, memory: NDArray[Any]) -> tuple[Any, ...]:
+    """Return the arguments of onnxruntime's `bind_input` and `bind_output` for a batch of one."""
+    shape = (1, *spec.shape[1:])
+    return spec.name, "cpu", 0, memory.dtype.type, shape, memory.ctypes.data

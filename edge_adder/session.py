@@ -172,8 +172,10 @@ class Session:
         return self.run_one(image, number)
 
     def _run_one_unbound(self, image: NDArray[np.uint8], number: int) -> NDArray[np.float32]:
-        feeds = {IMAGE.name: image[None, None], NUMBER.name: np.array([number], np.int64)}
-        return np.concatenate(self.run((DIGIT.name, SUM.name), feeds), axis=1)[0]
+        added = np.array([number], np.int64)
+        feeds: dict[str, NDArray[Any]] = {IMAGE.name: image[None, None], NUMBER.name: added}
+        digit, total = self.run((DIGIT.name, SUM.name), feeds)
+        return np.concatenate((digit[0], total[0]))
 
 
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()

@@ -17,12 +17,7 @@ from numpy.typing import NDArray
 
 from edge_adder.errors import ImageError, InputError
 from edge_adder.limits import DEFAULT_MAX_PIXELS
-from edge_adder.preprocessing.decode import (
-    ImageSource,
-    is_small_image,
-    name_of,
-    read_picture,
-)
+from edge_adder.preprocessing.decode import ImageSource, name_of, read_picture
 from edge_adder.preprocessing.digits import (
     MAX_DIGITS,
     Chosen,
@@ -194,12 +189,23 @@ def prepare(
     source: ImageSource, *, ink: Ink = "auto", max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> Prepared:
     """Convert a picture of a digit as `prepare_image` does, and say how."""
-    is_usual = ink == "auto" and max_pixels == DEFAULT_MAX_PIXELS
-    if is_usual and is_small_image(source) and is_mnist_format(source):
-        return source, UNCHANGED  # the most frequent one, which needs no inspection
-    found = inspect(source, ink=ink, max_pixels=max_pixels)
+    pixels, is_multi_frame = _read(source, ink, max_pixels)
+    if ink != "dark" and is_mnist_format(pixels):  # the most frequent one: nothing to inspect
+        return pixels, _unchanged(is_multi_frame)
+    found = inspect_pixels(pixels, ink=ink, is_multi_frame=is_multi_frame)
     found.check(source)
     return found.digits[0]
+
+
+def _read(source: ImageSource, ink: Ink, max_pixels: int) -> tuple[NDArray[np.uint8], bool]:
+    """Check `ink`, and return what `read_picture` returns."""
+    if ink not in INKS:
+        raise InputError(f"ink must be one of {', '.join(INKS)}, got {ink!r}")
+    return read_picture(source, max_pixels=max_pixels)
+
+
+def _unchanged(is_multi_frame: bool) -> Preparation:
+    return replace(UNCHANGED, is_multi_frame=True) if is_multi_frame else UNCHANGED
 
 
 def inspect_each(
@@ -237,9 +243,7 @@ def inspect(
         max_pixels: Maximum size of an image that is decoded.
         each: Whether the picture shows up to 200 digits, of which each is wanted, instead of one.
     """
-    if ink not in INKS:
-        raise InputError(f"ink must be one of {', '.join(INKS)}, got {ink!r}")
-    pixels, is_multi_frame = read_picture(source, max_pixels=max_pixels)
+    pixels, is_multi_frame = _read(source, ink, max_pixels)
     return inspect_pixels(pixels, ink=ink, each=each, is_multi_frame=is_multi_frame)
 
 
@@ -255,8 +259,7 @@ def inspect_pixels(
         is_multi_frame: Whether the file has further frames or pages.
     """
     if ink != "dark" and is_mnist_format(pixels):
-        unchanged = replace(UNCHANGED, is_multi_frame=True) if is_multi_frame else UNCHANGED
-        return Inspection(pixels, None, [(pixels, unchanged)])
+        return Inspection(pixels, None, [(pixels, _unchanged(is_multi_frame))])
     found = segment(pixels, ink, each=each)
     max_digits = MAX_DIGITS if each else 1
     if not found.digits:
