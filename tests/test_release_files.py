@@ -57,9 +57,7 @@ def test_it_collects_the_package_the_models_and_their_sums(checkout: Path, tmp_p
     wheel = "edge_adder-1.2.3-py3-none-any.whl"
     names = {"edge.onnx", "edge.parity.npz", "ink.onnx", "ink.parity.npz", "SHA256SUMS"}
     assert {p.name for p in out.iterdir()} == names | {wheel, "edge_adder-1.2.3.tar.gz"}
-    listed = dict(
-        reversed(line.split()) for line in (out / "SHA256SUMS").read_text().splitlines()
-    )
+    listed = dict(reversed(line.split()) for line in (out / "SHA256SUMS").read_text().splitlines())
     assert listed == {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in out.iterdir()
