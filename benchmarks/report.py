@@ -5,8 +5,10 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from benchmarks.bounds import bounds
+from benchmarks.bounds import Bound, bounds, bounds_table
 from benchmarks.markdown import plural, table
+from benchmarks.score import report as score_report
+from benchmarks.score.turns import Turns
 from edge_adder.bench.report import report as device_report
 from edge_adder.bench.result import BenchResult
 from edge_adder.evaluation.report import percent
@@ -30,7 +32,7 @@ def render(results: dict[str, Any], *, pictures: str = "") -> str:
         "printed here. Absolute figures depend on the machine, which `edge-adder bench` names "
         "below.",
         "## Bounds",
-        bounds_table(results),
+        _bounds_table(results),
         "## On the device: `edge-adder bench`",
         f"```\n{device_report(BenchResult.from_dict(results['bench']))}\n```",
         f"![Percentiles of the latency of each kind of call]({pictures}latency.png)",
@@ -38,6 +40,7 @@ def render(results: dict[str, Any], *, pictures: str = "") -> str:
         f"![Throughput over batch size and threads]({pictures}throughput.png)",
         "## Files and processes",
         *_files_and_processes(results),
+        *_many_pictures(results, pictures),
         "## Peers",
         *_peers(results["peers"]),
         f"![Median latency of each peer]({pictures}peers.png)",
@@ -53,13 +56,32 @@ def render(results: dict[str, Any], *, pictures: str = "") -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def bounds_table(results: dict[str, Any]) -> str:
-    """Return a table of every bound with its verdict."""
-    rows = [
-        (b.what, "" if b.ratio is None else f"{b.ratio:.2f}", f"{b.sign} {b.limit:g}", b.verdict)
-        for b in bounds(results)
+def all_bounds(results: dict[str, Any]) -> list[Bound]:
+    """Return the bounds of the suite, and of `benchmarks.score` where that was published."""
+    return bounds(results) + score_report.bounds(score_parts(results))
+
+
+def score_parts(results: dict[str, Any]) -> dict[str, Any]:
+    """Return what `benchmarks.score` measured, by part; nothing where it was not published."""
+    parts = results.get("score", {}).get("parts", {})
+    return {
+        name: each if name == score_report.MEMORY else Turns(**each) for name, each in parts.items()
+    }
+
+
+def _bounds_table(results: dict[str, Any]) -> str:
+    return bounds_table(all_bounds(results), results.get("bounds", {}))
+
+
+def _many_pictures(results: dict[str, Any], pictures: str) -> list[str]:
+    score = results.get("score")
+    if score is None:
+        return []
+    return [
+        "## Many pictures: `edge-adder score`",
+        *score_report.paragraphs(score_parts(results), score["environment"], score["date"]),
+        f"![Rows a second on one and two processes, beside Pillow alone]({pictures}score.png)",
     ]
-    return table(("ratio", "measured", "bound", "verdict"), rows)
 
 
 def performance_block(results: dict[str, Any]) -> str:
@@ -77,7 +99,7 @@ def performance_block(results: dict[str, Any]) -> str:
         f"{machine['cpu']}, {plural(machine['cores'], 'shared core')}, {machine['system']}, "
         f"{machine['python']}, {versions}."
     )
-    return f"{bounds_table(results)}\n\n{textwrap.fill(absolute, 102)}"
+    return f"{_bounds_table(results)}\n\n{textwrap.fill(absolute, 102)}"
 
 
 def graph_paragraphs(found: dict[str, Any]) -> list[str]:

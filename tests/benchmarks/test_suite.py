@@ -17,9 +17,9 @@ pytest.importorskip("torch", reason="needs the development tools")
 
 from benchmarks import files, graph, parity_matrix, peers, plots, scenarios, startup, suite
 from benchmarks.__main__ import main
-from benchmarks.bounds import Bound, bounds
+from benchmarks.bounds import Bound, bounds, verdicts
 from benchmarks.markdown import mean_and_deviation, replace_block
-from benchmarks.report import performance_block, render
+from benchmarks.report import all_bounds, performance_block, render
 from edge_adder import EdgeAdder
 from edge_adder.bench.result import BenchResult
 from edge_adder.errors import InputError
@@ -98,8 +98,10 @@ def test_the_command_line_runs_it(
 def test_the_committed_report_is_made_of_the_committed_results(results: dict) -> None:
     report = render(results, pictures="results/")
     assert suite.RESULTS_MD.read_text() == report
-    for bound in bounds(results):
-        assert re.search(rf"\| {re.escape(bound.what)} \|.*\| {bound.verdict} \|", report)
+    for bound in all_bounds(results):
+        since = results["bounds"][bound.what]["since"]
+        row = rf"\| {re.escape(bound.what)} \|.*\| {bound.verdict} \| {since} \|"
+        assert re.search(row, report)
     assert f" -->\n{performance_block(results)}\n<!-- /bounds -->" in suite.DOCUMENT.read_text()
 
 
@@ -121,15 +123,30 @@ class TestBounds:
         calls, peer = results["bench"]["latency"]["calls"], results["peers"]["batches"]["1"]
         ratio = {name.split(" ")[-1]: row["ratio"] for name, row in peer.items()}
         openvino = next(row["ratio"] for name, row in peer.items() if name.startswith("OpenVINO"))
+        p50 = {name: row["p50"] for name, row in calls.items()}
         assert [bound.ratio for bound in bounds(results)] == [
             calls["edge_adder_run"]["ratio"],
-            calls["predict_array"]["ratio"],
+            (p50["predict_array"] - p50["session_run"]) / p50["identity"],
+            p50["predict_png"] / (p50["decode"] + p50["session_run"]),
             results["bench"]["throughput"]["default"]["ratio"],
             results["files"]["ratio"],
             results["startup"]["ratio"],
             ratio["eager"],
             openvino,
         ]
+
+    def test_a_verdict_keeps_its_date_until_it_or_its_limit_changes(self) -> None:
+        first = verdicts([Bound("a", 1.0, "≤", 1.1), Bound("b", 2.0, "≤", 1.1)], {}, "monday")
+        assert first["a"] == {"limit": 1.1, "verdict": "met", "since": "monday"}
+        later = [Bound("a", 1.05, "≤", 1.1), Bound("b", 1.0, "≤", 1.1), Bound("c", 1.0, "≥", 1)]
+        second = verdicts(later, first, "tuesday")
+        assert {name: row["since"] for name, row in second.items()} == {
+            "a": "monday",
+            "b": "tuesday",
+            "c": "tuesday",
+        }
+        stricter = verdicts([Bound("a", 1.05, "≤", 1.08)], second, "wednesday")
+        assert stricter["a"]["since"] == "wednesday"
 
     def test_an_absent_peer_is_not_measured(self, results: dict) -> None:
         rows = results["peers"]["batches"]["1"]
