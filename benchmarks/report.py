@@ -42,7 +42,7 @@ def render(results: dict[str, Any], *, pictures: str = "") -> str:
         *_files_and_processes(results),
         *_many_pictures(results, pictures),
         "## Peers",
-        *_peers(results["peers"]),
+        *peers_paragraphs(results["peers"]),
         f"![Median latency of each peer]({pictures}peers.png)",
         "## The graph",
         *graph_paragraphs(results["graph"]),
@@ -140,25 +140,57 @@ def _files_and_processes(results: dict[str, Any]) -> list[str]:
     ]
 
 
-def _peers(peers: dict[str, Any]) -> list[str]:
+def peers_paragraphs(peers: dict[str, Any]) -> list[str]:
+    """Return paragraphs on what `benchmarks.peers.compare.compare_peers` returned."""
     sizes = list(peers["batches"])
-    rows = []
-    for name in peers["batches"][sizes[0]]:
+    facts = peers.get("facts", {})
+    names = sorted(
+        peers["batches"][sizes[0]], key=lambda name: peers["batches"][sizes[0]][name]["p50"]
+    )
+    times = []
+    for name in names:
         cells = []
         for size in sizes:
             row = peers["batches"][size].get(name)
             cells += ["", ""] if row is None else [f"{row['p50']:,.1f}", f"{row['ratio']:.2f}"]
-        rows.append((name, *cells))
+        difference = facts.get(name, {}).get("largest_difference")
+        changed = facts.get(name, {}).get("changed")
+        cells += ["", ""] if difference is None else [f"{difference:.1e}", str(changed)]
+        times.append((name, *cells))
     head = ["peer"]
     for size in sizes:
         head += [f"batch {size}, median in µs", "/ edge-adder"]
+    head += ["largest difference", "changed"]
     absent = [f"Absent: {name} ({reason})." for name, reason in peers["absent"].items()]
     return [
-        f"All on {plural(peers['threads'], 'thread')}, interleaved, with the same images and the "
-        "same answers. PyTorch runs the checkpoint, all others the exported file.",
-        table(head, rows),
+        f"All on {plural(peers['threads'], 'thread')}, in turns, with the same images; fastest "
+        "first. PyTorch runs the checkpoint, all others the exported file, LiteRT what onnx2tf "
+        "makes of it for each batch. Differences are from edge-adder's log-probabilities, in nats.",
+        table(head, times),
+        *([_sizes(facts)] if facts else []),
         *absent,
     ]
+
+
+def _sizes(facts: dict[str, dict[str, Any]]) -> str:
+    """Return a table of what peers take besides time."""
+    columns = {
+        "model file, bytes": ("file_bytes", "{:,}"),
+        "installed, MB": ("installed_bytes", "{:,.0f}"),
+        "packages": ("packages", "{}"),
+        "process for one answer, ms": ("process_ms", "{:,.0f}"),
+        "its peak memory, MB": ("peak_bytes", "{:,.0f}"),
+    }
+    rows = []
+    for name, each in facts.items():
+        cells = []
+        for title, (key, form) in columns.items():
+            value = each.get(key)
+            scaled = value / 1e6 if value is not None and title.endswith("MB") else value
+            cells.append("" if scaled is None else form.format(scaled))
+        if any(cells):
+            rows.append((name, *cells))
+    return table(("peer", *columns), rows)
 
 
 def _scenarios(scenarios: dict[str, Any] | None) -> list[str]:

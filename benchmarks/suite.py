@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import files, graph, parity_matrix, peers, plots, scenarios, startup
+from benchmarks import files, graph, parity_matrix, plots, scenarios, startup
 from benchmarks.bounds import verdicts
 from benchmarks.markdown import replace_block
+from benchmarks.peers import compare as peers
 from benchmarks.report import all_bounds, performance_block, render, score_parts
 from benchmarks.score import report as score_report
 from edge_adder import EdgeAdder

@@ -15,10 +15,11 @@ from PIL import Image
 
 pytest.importorskip("torch", reason="needs the development tools")
 
-from benchmarks import files, graph, parity_matrix, peers, plots, scenarios, startup, suite
+from benchmarks import files, graph, parity_matrix, plots, scenarios, startup, suite
 from benchmarks.__main__ import main
 from benchmarks.bounds import Bound, bounds, verdicts
 from benchmarks.markdown import mean_and_deviation, replace_block
+from benchmarks.peers import compare as peers
 from benchmarks.report import all_bounds, performance_block, render
 from edge_adder import EdgeAdder
 from edge_adder.bench.result import BenchResult
@@ -35,7 +36,7 @@ def measured(results: dict, monkeypatch: pytest.MonkeyPatch) -> dict:
     parts = dict.fromkeys((files, startup, graph), "measure")
     parts |= {peers: "compare_peers", scenarios: "run_scenarios", parity_matrix: "run_matrix"}
     for module, function in parts.items():
-        found = results[module.__name__.removeprefix("benchmarks.")]
+        found = results["peers" if module is peers else module.__name__.rpartition(".")[2]]
         fake = create_autospec(getattr(module, function), return_value=found)
         monkeypatch.setattr(module, function, fake)
     return results
