@@ -33,6 +33,7 @@ document.addEventListener("keydown", (event) => {
 
 const session = load();
 let lastAnswer = Promise.resolve();
+let asked = 0;
 ask();
 
 /** Loads the network. One thread: more need headers that a plain file server does not send. */
@@ -52,12 +53,14 @@ function makeNumbers() {
   }
 }
 
-/** Answers what is drawn by then, after the answers before: a session runs once at a time. */
+/** Answers after the answer before, as a session runs once at a time; only the newest question. */
 function ask() {
+  const mine = ++asked;
   element.answer.dataset.busy = "true";
-  lastAnswer = lastAnswer.then(answer).catch((error) => {
-    showNothing("failed", "The network does not run here", error.message);
-  });
+  lastAnswer = lastAnswer
+    .then(() => mine === asked && answer())
+    .catch((error) => showNothing("failed", "The network does not run here", error.message))
+    .then(() => (element.answer.dataset.busy = String(mine !== asked)));
 }
 
 async function answer() {
@@ -116,7 +119,6 @@ function showNothing(state, headline, reason = "") {
 
 function setState(state, sum, headline, reason) {
   element.answer.dataset.state = state;
-  element.answer.dataset.busy = "false";
   element.sum.textContent = sum;
   element.headline.textContent = headline;
   element.reason.textContent = reason;

@@ -170,14 +170,15 @@ function resize(picture, side, filter, support) {
 
 /** For each pixel of the result, which pixels of a line it is made of: pairs of index and weight. */
 function weights(from, to, filter, support) {
-  const stretched = Math.max(1, from / to); // a filter is as wide as a pixel of the larger line
+  const scale = from / to;
+  const stretched = Math.max(1, scale); // a filter is as wide as a pixel of the shorter line
   return Array.from({ length: to }, (_, pixel) => {
-    const middle = ((pixel + 0.5) * from) / to;
+    const middle = (pixel + 0.5) * scale;
     const first = Math.max(0, Math.floor(middle - support * stretched + 0.5));
     const end = Math.min(from, Math.floor(middle + support * stretched + 0.5));
     const taps = [];
     for (let i = first; i < end; i++) {
-      taps.push([i, filter((i + 0.5 - middle) / stretched)]);
+      taps.push([i, filter((i - middle + 0.5) * (1 / stretched))]); // rounded as Pillow does
     }
     const total = sum(taps.map(([, weight]) => weight));
     return taps.map(([i, weight]) => [i, weight / total]);
