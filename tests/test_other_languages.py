@@ -276,7 +276,7 @@ def draw(page, strokes: Strokes) -> None:
         page.mouse.move(*places[0])
         page.mouse.down()
         for before, after in pairwise(places):
-            page.mouse.move(*after, steps=max(1, round(np.hypot(*np.subtract(after, before)) / 30)))
+            page.mouse.move(*after, steps=max(1, round(np.hypot(*np.subtract(after, before)) / 60)))
         page.mouse.up()
     page.wait_for_selector("#answer[data-busy=false]")
 

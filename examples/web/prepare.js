@@ -233,8 +233,9 @@ function mostCommon(values) {
 
 /** Cuts to the box around the pixels that are chosen, with a margin as far as the picture goes. */
 function crop(picture, isChosen, margin) {
-  const columns = range(picture.width).filter((x) => range(picture.height).some((y) => isChosen(x, y)));
-  const rows = range(picture.height).filter((y) => range(picture.width).some((x) => isChosen(x, y)));
+  const [across, down] = [range(picture.width), range(picture.height)];
+  const columns = across.filter((x) => down.some((y) => isChosen(x, y)));
+  const rows = down.filter((y) => across.some((x) => isChosen(x, y)));
   const left = Math.max(0, columns[0] - margin);
   const top = Math.max(0, rows[0] - margin);
   const right = Math.min(picture.width, columns.at(-1) + 1 + margin);
