@@ -57,7 +57,7 @@ class Edge(Network):
         "scan_copies": 2,
         "pen_writers": list(range(1, 31)),
         "pen_copies": 2,
-        "cached_passes": 24,
+        "cached_passes": 16,
     }
 
     def __init__(self) -> None:
