@@ -35,9 +35,10 @@ class Edge(Network):
     digit_bar = 0.995
     sum_bar = 0.995
     recipe = {
-        "epochs": 120,
+        "epochs": 260,
         "handwriting": 0.4,
         "synthetic_digits": 6000,
+        "ones_and_sevens": 3000,
         "negatives": 5000,
         "scan_writers": [
             "0001_CH4M",
@@ -53,7 +54,7 @@ class Edge(Network):
             "0020_CH4M",
             "0021_CH4M",
         ],
-        "scan_copies": 3,
+        "scan_copies": 2,
         "pen_writers": list(range(1, 31)),
         "pen_copies": 2,
         "cached_passes": 16,
