@@ -8,7 +8,7 @@ import { prepare, toGrey } from "./prepare.js";
 const IMAGE_SIDE = 28;
 const DIGITS = 10;
 const SUMS = 19;
-const MIN_PROBABILITY = 0.7; // an answer below this is uncertain
+const MIN_PROBABILITY = 0.75; // an answer below this is uncertain
 
 const element = Object.fromEntries([...document.querySelectorAll("[id]")].map((e) => [e.id, e]));
 const pad = new DrawingPad(element.pad, () => {
