@@ -58,6 +58,7 @@ class Edge(Network):
         "pen_writers": list(range(1, 31)),
         "pen_copies": 2,
         "cached_passes": 16,
+        "precision": "bfloat16",
     }
 
     def __init__(self) -> None:
