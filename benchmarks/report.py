@@ -172,6 +172,17 @@ def peers_paragraphs(peers: dict[str, Any]) -> list[str]:
     ]
 
 
+def peers_block(results: dict[str, Any]) -> str:
+    """Return the block of README.md: each peer's times beside ours, the fastest first."""
+    batches, facts = results["peers"]["batches"], results["peers"].get("facts", {})
+    rows = []
+    for name in sorted(batches["1"], key=lambda name: batches["1"][name]["p50"]):
+        cells = [f"{batches[size][name]['ratio']:.2f}" for size in batches if name in batches[size]]
+        size = facts.get(name, {}).get("installed_bytes")
+        rows.append((name, *cells, "" if size is None else f"{size / 1e6:,.0f}"))
+    return table(("runtime", *(f"batch {size}, ×" for size in batches), "installed, MB"), rows)
+
+
 def _sizes(facts: dict[str, dict[str, Any]]) -> str:
     """Return a table of what peers take besides time."""
     columns = {

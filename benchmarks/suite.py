@@ -18,7 +18,7 @@ from benchmarks import files, graph, parity_matrix, plots, scenarios, startup
 from benchmarks.bounds import verdicts
 from benchmarks.markdown import replace_block
 from benchmarks.peers import compare as peers
-from benchmarks.report import all_bounds, performance_block, render, score_parts
+from benchmarks.report import all_bounds, peers_block, performance_block, render, score_parts
 from benchmarks.score import report as score_report
 from edge_adder import EdgeAdder
 from edge_adder.bench.run import FULL, QUICK, bench
@@ -35,6 +35,9 @@ RESULTS_MD = Path(__file__).parent / "RESULTS.md"
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 """The page with the block ``bounds``."""
+
+README = Path(__file__).parent.parent / "README.md"
+"""The page with the block ``peers``."""
 
 RESULTS_FILE, REPORT_FILE = "results.json", "report.md"
 
@@ -87,7 +90,7 @@ def run_suite(
 
 
 def publish(out: Path) -> None:
-    """Copy the results in `out` into the checkout: RESULTS.md, its plots, docs/performance.md.
+    """Copy the results in `out` into the checkout: RESULTS.md, its plots, and blocks of other pages.
 
     What `benchmarks.score` has published stays.
     """
@@ -126,6 +129,7 @@ def _publish(results: dict[str, Any]) -> None:
     _write(RESULTS_MD.with_name("results"), results)
     write_atomically(RESULTS_MD, render(results, pictures="results/").encode())
     replace_block(DOCUMENT, "bounds", performance_block(results))
+    replace_block(README, "peers", peers_block(results))
 
 
 def _parts(

@@ -43,7 +43,9 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "results" / suite.RESULTS_FILE).write_text(json.dumps(results))
     (tmp_path / "performance.md").write_text(suite.DOCUMENT.read_text())
     monkeypatch.setattr(suite, "RESULTS_MD", tmp_path / "RESULTS.md")
+    (tmp_path / "README.md").write_text(suite.README.read_text())
     monkeypatch.setattr(suite, "DOCUMENT", tmp_path / "performance.md")
+    monkeypatch.setattr(suite, "README", tmp_path / "README.md")
     return tmp_path
 
 

@@ -20,7 +20,7 @@ from benchmarks.__main__ import main
 from benchmarks.bounds import Bound, bounds, verdicts
 from benchmarks.markdown import mean_and_deviation, replace_block
 from benchmarks.peers import compare as peers
-from benchmarks.report import all_bounds, performance_block, render
+from benchmarks.report import all_bounds, peers_block, performance_block, render
 from edge_adder import EdgeAdder
 from edge_adder.bench.result import BenchResult
 from edge_adder.errors import InputError
@@ -70,11 +70,14 @@ def test_publishing_updates_report_plots_and_block(
 ) -> None:
     (tmp_path / "page.md").write_text(BLOCK.format("old"))
     monkeypatch.setattr(suite, "RESULTS_MD", tmp_path / "RESULTS.md")
+    (tmp_path / "README.md").write_text(BLOCK.replace("bounds", "peers").format("old"))
     monkeypatch.setattr(suite, "DOCUMENT", tmp_path / "page.md")
+    monkeypatch.setattr(suite, "README", tmp_path / "README.md")
     with pytest.raises(typer.Exit):
         main(tmp_path / "run", publish_results=True)
     results = json.loads((tmp_path / "results" / "results.json").read_text())
     assert (tmp_path / "page.md").read_text() == BLOCK.format(performance_block(results))
+    assert peers_block(results) in (tmp_path / "README.md").read_text()
     linked = re.findall(r"\]\(([^)]+\.png)\)", (tmp_path / "RESULTS.md").read_text())
     assert len(linked) == len(plots.SUITE)
     assert all((tmp_path / name).is_file() for name in linked)
@@ -104,6 +107,7 @@ def test_the_committed_report_is_made_of_the_committed_results(results: dict) ->
         row = rf"\| {re.escape(bound.what)} \|.*\| {bound.verdict} \| {since} \|"
         assert re.search(row, report)
     assert f" -->\n{performance_block(results)}\n<!-- /bounds -->" in suite.DOCUMENT.read_text()
+    assert f" -->\n{peers_block(results)}\n<!-- /peers -->" in suite.README.read_text()
 
 
 def test_the_committed_results_are_of_the_bundled_file(results: dict, adder: EdgeAdder) -> None:
