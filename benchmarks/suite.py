@@ -90,7 +90,7 @@ def run_suite(
 
 
 def publish(out: Path) -> None:
-    """Copy the results in `out` into the checkout: RESULTS.md, its plots, and blocks of other pages.
+    """Copy the results in `out` into the checkout: RESULTS.md, its plots, blocks of other pages.
 
     What `benchmarks.score` has published stays.
     """
