@@ -177,7 +177,9 @@ def peers_block(results: dict[str, Any]) -> str:
     batches, facts = results["peers"]["batches"], results["peers"].get("facts", {})
     rows = []
     for name in sorted(batches["1"], key=lambda name: batches["1"][name]["p50"]):
-        cells = [f"{batches[size][name]['ratio']:.2f}" for size in batches if name in batches[size]]
+        cells = [
+            f"{found[name]['ratio']:.2f}" if name in found else "" for found in batches.values()
+        ]
         size = facts.get(name, {}).get("installed_bytes")
         rows.append((name, *cells, "" if size is None else f"{size / 1e6:,.0f}"))
     return table(("runtime", *(f"batch {size}, ×" for size in batches), "installed, MB"), rows)

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="needs the development tools")
 from benchmarks.peers import compare, environments, in_process, processes  # noqa: E402
 from benchmarks.peers.children import ChildPeer, child_peers, running  # noqa: E402
 from benchmarks.peers.environments import FOLDER, Installed  # noqa: E402
-from benchmarks.report import peers_paragraphs  # noqa: E402
+from benchmarks.report import peers_block, peers_paragraphs  # noqa: E402
 from edge_adder import EdgeAdder  # noqa: E402
 from edge_adder.errors import CheckpointError, InputError  # noqa: E402
 from export.networks.parts import Network  # noqa: E402
@@ -109,6 +109,13 @@ def test_another_process_with_other_answers_stops_the_run(
     use_child(CHILD.replace("each.tolist()", "(each - 0.1).tolist()"))
     with pytest.raises(CheckpointError, match=r"child 1 differs from the file by 0\.1"):
         compare.compare_peers(adder, network, 20, starts=1)
+
+
+def test_one_that_fails_at_a_batch_leaves_its_column_empty() -> None:
+    ours, other = {"p50": 10.0, "ratio": 1.0}, {"p50": 20.0, "ratio": 2.0}
+    batches = {"1": {"edge-adder": ours, "other": other}, "64": {"edge-adder": ours}}
+    found = {"batches": batches, "facts": {"other": {"installed_bytes": 99_000_000}}}
+    assert peers_block({"peers": found}).endswith("| other | 2.00 |  | 99 |")
 
 
 @pytest.mark.usefixtures("only_here")
