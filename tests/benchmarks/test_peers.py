@@ -143,6 +143,25 @@ def test_what_is_not_set_up_says_how(tmp_path: Path) -> None:
     assert set(absent) == {"LiteRT", *environments.NODE_PACKAGES}
 
 
+def test_setting_up_goes_on_where_it_was_interrupted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    python = environments.python_of(tmp_path / "litert")
+    python.parent.mkdir(parents=True)
+    python.touch()  # an environment without its packages
+    run = Mock()
+    monkeypatch.setattr(environments, "_run", run)
+    monkeypatch.setattr(environments.shutil, "which", lambda _: None)
+    with pytest.raises(InputError, match="npm is not installed"):
+        environments.set_up(tmp_path)
+    pip = ("-m", "pip", "install", "-q")
+    installed = {
+        call.args[0]: call.args[5:] for call in run.call_args_list if pip == call.args[1:5]
+    }
+    assert installed[str(python)] == environments.PYTHON_PACKAGES["litert"]
+    assert len(installed) == 2
+
+
 def test_a_fresh_process_that_fails_is_named() -> None:
     failing = (sys.executable, "-c", "raise SystemExit(3)")
     with pytest.raises(InputError, match="other ended with 3"):
