@@ -167,9 +167,17 @@ def peers_paragraphs(peers: dict[str, Any]) -> list[str]:
         "first. PyTorch runs the checkpoint, all others the exported file, LiteRT what onnx2tf "
         "makes of it for each batch. Differences are from edge-adder's log-probabilities, in nats.",
         table(head, times),
-        *([_sizes(facts)] if facts else []),
+        *([_SIZES, _sizes(facts)] if facts else []),
         *absent,
     ]
+
+
+_SIZES = (
+    "Installed is a package with all it depends on, in the environment of this run; "
+    "onnxruntime-node's has files for several systems. A process starts, loads the file, answers "
+    "once and ends; `numpy alone` and `node alone` load no file. `torch.compile` is not started "
+    "anew, since it compiles first."
+)
 
 
 def peers_block(results: dict[str, Any]) -> str:

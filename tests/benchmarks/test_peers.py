@@ -78,6 +78,9 @@ def test_all_give_the_same_answers_at_both_batches(adder: EdgeAdder, network: Ne
     assert raw["installed_bytes"] > 10e6
     assert raw["process_ms"] > found["facts"]["numpy alone"]["process_ms"] / 10
     assert 1e6 < raw["peak_bytes"] < 2e9
+    started = [name for name, each in found["facts"].items() if "process_ms" in each]
+    assert {name.split(" ")[-1] for name in started} >= {"edge-adder", "eager", "TorchScript"}
+    assert all(found["facts"][name].get("file_bytes", 0) > 1000 for name in started[:-1])
 
 
 def test_another_process_measures_itself(
