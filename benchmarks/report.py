@@ -43,7 +43,7 @@ def render(results: dict[str, Any], *, pictures: str = "") -> str:
         *_many_pictures(results, pictures),
         "## Peers",
         *peers_paragraphs(results["peers"]),
-        f"![Median latency of each peer]({pictures}peers.png)",
+        f"![Median latency of each peer, the fastest first]({pictures}peers.png)",
         "## The graph",
         *graph_paragraphs(results["graph"]),
         "## MLPerf-style scenarios",
