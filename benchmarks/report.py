@@ -43,7 +43,7 @@ def render(results: dict[str, Any], *, pictures: str = "") -> str:
         *_many_pictures(results, pictures),
         "## Peers",
         *peers_paragraphs(results["peers"]),
-        f"![Median latency of each peer]({pictures}peers.png)",
+        f"![Median latency of each peer, the fastest first]({pictures}peers.png)",
         "## The graph",
         *graph_paragraphs(results["graph"]),
         "## MLPerf-style scenarios",
@@ -167,9 +167,17 @@ def peers_paragraphs(peers: dict[str, Any]) -> list[str]:
         "first. PyTorch runs the checkpoint, all others the exported file, LiteRT what onnx2tf "
         "makes of it for each batch. Differences are from edge-adder's log-probabilities, in nats.",
         table(head, times),
-        *([_sizes(facts)] if facts else []),
+        *([_SIZES, _sizes(facts)] if facts else []),
         *absent,
     ]
+
+
+_SIZES = (
+    "Installed is a package with all it depends on, in the environment of this run; "
+    "onnxruntime-node's has files for several systems. A process starts, loads the file, answers "
+    "once and ends; `numpy alone` and `node alone` load no file. `torch.compile` is not started "
+    "anew, since it compiles first."
+)
 
 
 def peers_block(results: dict[str, Any]) -> str:
@@ -177,7 +185,9 @@ def peers_block(results: dict[str, Any]) -> str:
     batches, facts = results["peers"]["batches"], results["peers"].get("facts", {})
     rows = []
     for name in sorted(batches["1"], key=lambda name: batches["1"][name]["p50"]):
-        cells = [f"{batches[size][name]['ratio']:.2f}" for size in batches if name in batches[size]]
+        cells = [
+            f"{found[name]['ratio']:.2f}" if name in found else "" for found in batches.values()
+        ]
         size = facts.get(name, {}).get("installed_bytes")
         rows.append((name, *cells, "" if size is None else f"{size / 1e6:,.0f}"))
     return table(("runtime", *(f"batch {size}, ×" for size in batches), "installed, MB"), rows)

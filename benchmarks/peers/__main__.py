@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from benchmarks.peers import environments
 from benchmarks.peers.compare import compare_peers
 from benchmarks.report import peers_paragraphs
 from edge_adder import EdgeAdder
+from edge_adder.errors import InputError, one_line
 from export import checkpoint as checkpoints
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -35,7 +37,11 @@ def compare(
 @app.command()
 def setup() -> None:
     """Install LiteRT, its converter and node's packages, each in a folder below runs/peers."""
-    environments.set_up()
+    try:
+        environments.set_up()
+    except InputError as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        raise typer.Exit(2) from None
     print(environments.FOLDER)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmarks.peers import environments, processes
+from benchmarks.peers import environments, in_process, processes
 from benchmarks.peers.children import Child, ChildPeer, child_peers, running
 from benchmarks.peers.in_process import Call, peers, torch_threads
 from edge_adder import EdgeAdder
@@ -40,12 +41,14 @@ _PACKAGES = {_OURS: "edge-adder", "raw": "onnxruntime", "OpenVINO": "openvino", 
 """By the first word of a peer's name, the package that has to be installed for it."""
 
 _ONE_ANSWER = {
-    _OURS: _OURS,
-    "raw": "raw onnxruntime",
-    "OpenVINO": "OpenVINO",
-    "numpy": "numpy alone",
+    _OURS: "model.onnx",
+    "raw onnxruntime": "model.onnx",
+    "OpenVINO": "model.onnx",
+    "PyTorch eager": "network.pt",
+    "PyTorch TorchScript": "script.pt",
 }
-"""By the first word of a name, what `one_answer.py` calls it."""
+"""By a peer's name without its version, the file that `one_answer.py` loads. torch.compile is not
+among them: it compiles in every new process."""
 
 
 def compare_peers(
@@ -156,25 +159,45 @@ class _Comparison:
     def add_processes(self, starts: int) -> None:
         """Add what fresh processes take, and what is installed for the peers of this process."""
         facts = self.found["facts"]
-        script, model = str(Path(__file__).with_name("one_answer.py")), str(self._model)
-        commands: dict[str, Sequence[str]] = {}
+        script = str(Path(__file__).with_name("one_answer.py"))
+        commands: dict[str, Sequence[str]] = {
+            "numpy alone": (sys.executable, script, "numpy alone", "")
+        }
         folders: dict[str, Path] = {}
-        for name in ("numpy alone", *facts):
-            kind = _ONE_ANSWER.get(name.split()[0])
-            if kind is not None:
-                commands[name] = sys.executable, script, kind, model
+        self._save_for_pytorch(facts)
         for name, each in facts.items():
+            kind = _without_version(name)
+            if kind in _ONE_ANSWER:
+                file = self._model.with_name(_ONE_ANSWER[kind])
+                commands[name] = sys.executable, script, kind, str(file)
+                each["file_bytes"] = file.stat().st_size
             package = _PACKAGES.get(name.split()[0])
             if package is not None:
                 size, count = environments.installed_in(Path(sys.executable), package)
                 each |= {"installed_bytes": size, "packages": count}
-            if name in commands:
-                each["file_bytes"] = self._model.stat().st_size
         for peer in child_peers(self._model, self._vectors, 1)[0]:
             if peer.name in facts:
                 commands[peer.name], folders[peer.name] = peer.command, peer.folder
+                if peer.command[0] == shutil.which("node"):
+                    commands["node alone"] = peer.command[0], "--eval", ""
         for name, (ms, peak) in processes.measure(commands, folders, starts).items():
             facts.setdefault(name, {}).update(process_ms=ms, peak_bytes=peak)
+
+    def _save_for_pytorch(self, names: Iterable[str]) -> None:
+        """Write what PyTorch loads in fresh processes, for those of its ways that have run."""
+        ran = {_without_version(name) for name in names}
+        if "PyTorch eager" in ran:
+            torch.save(self._network, self._model.with_name("network.pt"))
+        if "PyTorch TorchScript" in ran:
+            script = in_process.script(self._network, self._images[:1], self._numbers[:1])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that it is deprecated
+                script.save(str(self._model.with_name("script.pt")))
+
+
+def _without_version(name: str) -> str:
+    """Return such as ``PyTorch eager`` for ``PyTorch 2.14.1 eager``."""
+    return " ".join(word for word in name.split() if not word[0].isdigit())
 
 
 def _describe(peer: ChildPeer) -> dict[str, int]:

@@ -21,10 +21,11 @@ FOLDER = Path("runs/peers")
 SET_UP = "python -m benchmarks.peers setup"
 
 PYTHON_PACKAGES = {
-    "litert": ("ai-edge-litert>=2,<3", "numpy"),
-    "convert": ("onnx2tf>=1.28,<3", "ai-edge-litert>=2,<3"),
+    "litert": ("ai-edge-litert==2.3.0", "numpy>=2,<3"),
+    "convert": ("onnx2tf>=1.28,<3",),
 }
-"""What each virtual environment has."""
+"""What each virtual environment has. Each release of onnx2tf pins all that it needs, and which of
+them there is depends on Python's version."""
 
 NODE_PACKAGES = {"onnxruntime-node": "1.30.0", "onnxruntime-web": "1.30.0"}
 
@@ -42,22 +43,25 @@ class Installed(NamedTuple):
 
 
 def set_up(folder: Path = FOLDER) -> None:
-    """Make all environments that are not there.
+    """Make all environments, or go on where an earlier call was interrupted.
 
     Raises:
-        InputError: A package cannot be installed.
+        InputError: A package cannot be installed, or npm is missing; what comes before it is there.
     """
     for name, packages in PYTHON_PACKAGES.items():
         place = folder / name
-        if not python_of(place).exists():
-            _run(sys.executable, "-m", "venv", str(place))
-            _run(str(python_of(place)), "-m", "pip", "install", "-q", *packages)
+        _run(sys.executable, "-m", "venv", str(place))  # both take seconds where all is there
+        _run(str(python_of(place)), "-m", "pip", "install", "-q", *packages)
+    npm = shutil.which("npm")
+    if npm is None:
+        raise InputError(
+            "npm is not installed: without it there is no " + " and no ".join(NODE_PACKAGES)
+        )
     for name, version in NODE_PACKAGES.items():
         place = folder / name
-        if shutil.which("npm") and not (place / "node_modules" / name).exists():
-            place.mkdir(parents=True, exist_ok=True)
-            options = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(place))
-            _run("npm", "install", *options, f"{name}@{version}")
+        place.mkdir(parents=True, exist_ok=True)
+        options = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(place))
+        _run(npm, "install", *options, f"{name}@{version}")
 
 
 def python_of(environment: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -33,7 +34,7 @@ def peers(adder: EdgeAdder, network: nn.Module) -> dict[str, Peer]:
         f"OpenVINO {_version('openvino')}": partial(_openvino, adder),
         f"{pytorch} eager": partial(_pytorch, network),
         f"{pytorch} torch.compile": lambda i, n: _pytorch(_compiled(network), i, n),
-        f"{pytorch} TorchScript": lambda i, n: _pytorch(_script(network, i, n), i, n),
+        f"{pytorch} TorchScript": lambda i, n: _pytorch(script(network, i, n), i, n),
     }
 
 
@@ -92,11 +93,13 @@ def _compiled(network: nn.Module) -> Callable[..., Any]:
     return torch.compile(network, mode="default", dynamic=False)
 
 
-def _script(network: nn.Module, images: Images, numbers: Numbers) -> Callable[..., Any]:
+def script(network: nn.Module, images: Images, numbers: Numbers) -> Any:
+    """Return the network as TorchScript, frozen for these shapes."""
     example = torch.from_numpy(images), torch.from_numpy(numbers)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is deprecated
         traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
-    return torch.jit.freeze(traced)  # type: ignore[no-any-return]
+        return torch.jit.freeze(traced)
 
 
 def _version(name: str) -> str:

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="needs the development tools")
 from benchmarks.peers import compare, environments, in_process, processes  # noqa: E402
 from benchmarks.peers.children import ChildPeer, child_peers, running  # noqa: E402
 from benchmarks.peers.environments import FOLDER, Installed  # noqa: E402
-from benchmarks.report import peers_paragraphs  # noqa: E402
+from benchmarks.report import peers_block, peers_paragraphs  # noqa: E402
 from edge_adder import EdgeAdder  # noqa: E402
 from edge_adder.errors import CheckpointError, InputError  # noqa: E402
 from export.networks.parts import Network  # noqa: E402
@@ -78,6 +78,9 @@ def test_all_give_the_same_answers_at_both_batches(adder: EdgeAdder, network: Ne
     assert raw["installed_bytes"] > 10e6
     assert raw["process_ms"] > found["facts"]["numpy alone"]["process_ms"] / 10
     assert 1e6 < raw["peak_bytes"] < 2e9
+    started = [name for name, each in found["facts"].items() if "process_ms" in each]
+    assert {name.split(" ")[-1] for name in started} >= {"edge-adder", "eager", "TorchScript"}
+    assert all(found["facts"][name].get("file_bytes", 0) > 1000 for name in started[:-1])
 
 
 def test_another_process_measures_itself(
@@ -111,6 +114,13 @@ def test_another_process_with_other_answers_stops_the_run(
         compare.compare_peers(adder, network, 20, starts=1)
 
 
+def test_one_that_fails_at_a_batch_leaves_its_column_empty() -> None:
+    ours, other = {"p50": 10.0, "ratio": 1.0}, {"p50": 20.0, "ratio": 2.0}
+    batches = {"1": {"edge-adder": ours, "other": other}, "64": {"edge-adder": ours}}
+    found = {"batches": batches, "facts": {"other": {"installed_bytes": 99_000_000}}}
+    assert peers_block({"peers": found}).endswith("| other | 2.00 |  | 99 |")
+
+
 @pytest.mark.usefixtures("only_here")
 def test_one_that_cannot_run_is_absent_with_its_reason(
     adder: EdgeAdder, network: Network, monkeypatch: pytest.MonkeyPatch
@@ -134,6 +144,25 @@ def test_what_is_not_set_up_says_how(tmp_path: Path) -> None:
     assert found == []
     assert absent["LiteRT"] == "not set up: python -m benchmarks.peers setup"
     assert set(absent) == {"LiteRT", *environments.NODE_PACKAGES}
+
+
+def test_setting_up_goes_on_where_it_was_interrupted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    python = environments.python_of(tmp_path / "litert")
+    python.parent.mkdir(parents=True)
+    python.touch()  # an environment without its packages
+    run = Mock()
+    monkeypatch.setattr(environments, "_run", run)
+    monkeypatch.setattr(environments.shutil, "which", lambda _: None)
+    with pytest.raises(InputError, match="npm is not installed"):
+        environments.set_up(tmp_path)
+    pip = ("-m", "pip", "install", "-q")
+    installed = {
+        call.args[0]: call.args[5:] for call in run.call_args_list if pip == call.args[1:5]
+    }
+    assert installed[str(python)] == environments.PYTHON_PACKAGES["litert"]
+    assert len(installed) == 2
 
 
 def test_a_fresh_process_that_fails_is_named() -> None:
