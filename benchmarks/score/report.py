@@ -33,7 +33,7 @@ def bounds(found: Mapping[str, Any]) -> list[Bound]:
         turns = found["columns"]
         best = best_raw(turns)
         for name, limit in (("predict_columns", 0.85), ("predict_many", 0.5)):
-            what = f"`{name}` over an array / {best}"
+            what = f"`{name}` over an array / the best raw run"
             listed.append(Bound(what, turns.ratio(name, best).rate, "≥", limit))
     for part, kind, limit in (("files", "28×28 files", 0.6), ("photographs", "photographs", 0.8)):
         if part not in found:
