@@ -31,6 +31,9 @@ def figures_table(record: dict[str, Any]) -> str:
     )
 
 
+_SETS = {"non_digits": "non-digits left unanswered"}
+
+
 def _accuracy_rows(figures: dict[str, Any], seeds: list[dict[str, Any]]) -> list[Row]:
     test, validation = figures["test"], figures["validation"]
     error, coverage = figures["calibration_error"], figures["coverage"]
@@ -59,11 +62,11 @@ def _accuracy_rows(figures: dict[str, Any], seeds: list[dict[str, Any]]) -> list
     ]
     if len(seeds) > 1:
         deviations = (
-            f"{name} {mean_and_deviation([row[name] for row in seeds])}"
+            f"{_SETS.get(name, name)} {mean_and_deviation([row[name] for row in seeds])}"
             for name in seeds[0]
             if name != "seed"
         )
-        what = f"digit, mean ± standard deviation of {len(seeds)} seeds"
+        what = f"mean ± standard deviation of {len(seeds)} seeds, of the digit"
         rows.insert(2, (what, ", ".join(deviations), "python -m benchmarks.release"))
     return rows
 

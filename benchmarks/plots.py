@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.ticker import LogLocator
+
 from edge_adder.bench.report import CALLS
 from edge_adder.bench.timing import PERCENTILES
 from edge_adder.evaluation.metrics import Coverage
@@ -131,23 +133,28 @@ def throughput(found: dict[str, Any]) -> bytes:
 
 
 def peers(batches: dict[str, Any]) -> bytes:
-    """Draw the median time of each peer, side by side for each batch size.
+    """Draw the median time of each peer, side by side for each batch size, the fastest first.
 
     Args:
         batches: Figures by batch size and peer, as `benchmarks.peers.compare_peers` returns them.
     """
-    with plot(8, 3, len(batches), share_y=True) as (figure, columns):
+    first = next(iter(batches.values()))
+    names = sorted(first, key=lambda name: first[name]["p50"], reverse=True)  # upwards
+    with plot(8, 1.2 + 0.26 * len(names), len(batches), share_y=True) as (figure, columns):
         for axes, (size, rows) in zip(columns, batches.items(), strict=True):
-            names = list(rows)[::-1]
-            values = [rows[name]["p50"] for name in names]
-            axes.barh(names, values, color=[RED if n == "edge-adder" else BLUE for n in names])
-            for row, value in enumerate(values):
-                axes.text(value, row, f" {value:,.0f}", va="center", fontsize=9)
-            axes.set(xlabel="µs, median", title=f"batch {size}")
-            axes.grid(visible=False, axis="y")
-            axes.margins(x=0.2)
-            axes.locator_params(axis="x", nbins=4)
+            for row, name in enumerate(names):
+                if name in rows:
+                    value = rows[name]["p50"]
+                    axes.plot(value, row, "o", color=RED if name == "edge-adder" else BLUE)
+                    text = f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+                    axes.annotate(
+                        text, (value, row), (7, 0), textcoords="offset points", va="center"
+                    )
+            axes.set(xscale="log", xlabel="µs, median", title=f"batch {size}")
+            axes.set_yticks(range(len(names)), names)
+            axes.margins(x=0.3)
             use_plain_numbers(axes.xaxis)
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))  # room for 10,000
         return png(figure)
 
 

@@ -27,7 +27,7 @@ from benchmarks.markdown import replace_block
 from benchmarks.model_card import figures_table
 from benchmarks.model_pictures import PICTURES, draw_pictures
 from benchmarks.networks import gate_figures
-from benchmarks.robustness import writers
+from benchmarks.robustness import uncertain, writers
 from edge_adder import EdgeAdder
 from edge_adder.errors import CheckpointError
 from edge_adder.files import make_folder, write_atomically
@@ -51,6 +51,9 @@ MODEL_FILES = (
     f"{MODEL}.sha256",
     "edge_adder/models/default.parity.npz",
 )
+
+LEAST_NON_DIGITS = 0.95
+"""Least share of pictures without a digit that must be refused or uncertain."""
 
 RECORD = "docs/release.json"
 """The weights' SHA-256, that of each file, the figures, and the accuracies of all seeds."""
@@ -91,7 +94,8 @@ def main(
 def release(runs: Sequence[Path], root: Path, data_dir: Path | None) -> list[str]:
     """Replace the bundled model with the network of the best run.
 
-    The best has the highest accuracy of the digit, as the mean over MNIST's validation images and
+    The best is among those that keep to `LEAST_NON_DIGITS`, if any does. Of these it has the
+    highest accuracy of the digit, as the mean over MNIST's validation images and
     each set of validation writers; of equal ones the first. A failure leaves the old files as they
     were.
 
@@ -114,7 +118,7 @@ def release(runs: Sequence[Path], root: Path, data_dir: Path | None) -> list[str
     found = load_runs(runs)
     written = list(writers.read_digits())
     validation = [_validation(each, written) for each in found]
-    best = max(range(len(found)), key=lambda index: fmean(validation[index].values()))
+    best = max(range(len(found)), key=lambda index: _rank(validation[index]))
     images = load_mnist(data_dir, train=False)
     tests = [measure_accuracy(each.build(), images)[0].to_dict() for each in found]
     seeds = [
@@ -267,13 +271,24 @@ def _replace_files(
 def _validation(
     checkpoint: Checkpoint, written: Sequence[writers.WrittenDigit]
 ) -> dict[str, float]:
-    """Return the accuracy of the digit on MNIST's validation images and on each set of writers."""
+    """Return the accuracy of the digit on MNIST's validation images and on each set of writers.
+
+    Also, as ``non_digits``, the share of pictures without a digit that are refused or uncertain.
+    """
     adder = EdgeAdder(to_onnx.to_onnx(checkpoint.build(), checkpoint))
     found = writers.figures(written, writers.answer(adder, written))
+    non_digits = uncertain.measure(adder, uncertain.COUNT)
     return {
         "validation": float(checkpoint.metrics["validation"]["digit"]),
         **{each.origin: each.correct for each in found if each.writer == writers.ALL},
+        "non_digits": fmean(each.not_answered for each in non_digits),
     }
+
+
+def _rank(validation: dict[str, float]) -> tuple[bool, float]:
+    """Return what is greatest for the best run."""
+    accuracies = [share for name, share in validation.items() if name != "non_digits"]
+    return validation["non_digits"] >= LEAST_NON_DIGITS, fmean(accuracies)
 
 
 def sha256(path: Path) -> str:

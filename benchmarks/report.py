@@ -5,8 +5,10 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from benchmarks.bounds import bounds
+from benchmarks.bounds import Bound, bounds, bounds_table
 from benchmarks.markdown import plural, table
+from benchmarks.score import report as score_report
+from benchmarks.score.turns import Turns
 from edge_adder.bench.report import report as device_report
 from edge_adder.bench.result import BenchResult
 from edge_adder.evaluation.report import percent
@@ -30,7 +32,7 @@ def render(results: dict[str, Any], *, pictures: str = "") -> str:
         "printed here. Absolute figures depend on the machine, which `edge-adder bench` names "
         "below.",
         "## Bounds",
-        bounds_table(results),
+        _bounds_table(results),
         "## On the device: `edge-adder bench`",
         f"```\n{device_report(BenchResult.from_dict(results['bench']))}\n```",
         f"![Percentiles of the latency of each kind of call]({pictures}latency.png)",
@@ -38,9 +40,10 @@ def render(results: dict[str, Any], *, pictures: str = "") -> str:
         f"![Throughput over batch size and threads]({pictures}throughput.png)",
         "## Files and processes",
         *_files_and_processes(results),
+        *_many_pictures(results, pictures),
         "## Peers",
-        *_peers(results["peers"]),
-        f"![Median latency of each peer]({pictures}peers.png)",
+        *peers_paragraphs(results["peers"]),
+        f"![Median latency of each peer, the fastest first]({pictures}peers.png)",
         "## The graph",
         *graph_paragraphs(results["graph"]),
         "## MLPerf-style scenarios",
@@ -53,13 +56,32 @@ def render(results: dict[str, Any], *, pictures: str = "") -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def bounds_table(results: dict[str, Any]) -> str:
-    """Return a table of every bound with its verdict."""
-    rows = [
-        (b.what, "" if b.ratio is None else f"{b.ratio:.2f}", f"{b.sign} {b.limit:g}", b.verdict)
-        for b in bounds(results)
+def all_bounds(results: dict[str, Any]) -> list[Bound]:
+    """Return the bounds of the suite, and of `benchmarks.score` where that was published."""
+    return bounds(results) + score_report.bounds(score_parts(results))
+
+
+def score_parts(results: dict[str, Any]) -> dict[str, Any]:
+    """Return what `benchmarks.score` measured, by part; nothing where it was not published."""
+    parts = results.get("score", {}).get("parts", {})
+    return {
+        name: each if name == score_report.MEMORY else Turns(**each) for name, each in parts.items()
+    }
+
+
+def _bounds_table(results: dict[str, Any]) -> str:
+    return bounds_table(all_bounds(results), results.get("bounds", {}))
+
+
+def _many_pictures(results: dict[str, Any], pictures: str) -> list[str]:
+    score = results.get("score")
+    if score is None:
+        return []
+    return [
+        "## Many pictures: `edge-adder score`",
+        *score_report.paragraphs(score_parts(results), score["environment"], score["date"]),
+        f"![Rows a second on one and two processes, beside Pillow alone]({pictures}score.png)",
     ]
-    return table(("ratio", "measured", "bound", "verdict"), rows)
 
 
 def performance_block(results: dict[str, Any]) -> str:
@@ -77,7 +99,7 @@ def performance_block(results: dict[str, Any]) -> str:
         f"{machine['cpu']}, {plural(machine['cores'], 'shared core')}, {machine['system']}, "
         f"{machine['python']}, {versions}."
     )
-    return f"{bounds_table(results)}\n\n{textwrap.fill(absolute, 102)}"
+    return f"{_bounds_table(results)}\n\n{textwrap.fill(absolute, 102)}"
 
 
 def graph_paragraphs(found: dict[str, Any]) -> list[str]:
@@ -118,25 +140,78 @@ def _files_and_processes(results: dict[str, Any]) -> list[str]:
     ]
 
 
-def _peers(peers: dict[str, Any]) -> list[str]:
+def peers_paragraphs(peers: dict[str, Any]) -> list[str]:
+    """Return paragraphs on what `benchmarks.peers.compare.compare_peers` returned."""
     sizes = list(peers["batches"])
-    rows = []
-    for name in peers["batches"][sizes[0]]:
+    facts = peers.get("facts", {})
+    names = sorted(
+        peers["batches"][sizes[0]], key=lambda name: peers["batches"][sizes[0]][name]["p50"]
+    )
+    times = []
+    for name in names:
         cells = []
         for size in sizes:
             row = peers["batches"][size].get(name)
             cells += ["", ""] if row is None else [f"{row['p50']:,.1f}", f"{row['ratio']:.2f}"]
-        rows.append((name, *cells))
+        difference = facts.get(name, {}).get("largest_difference")
+        changed = facts.get(name, {}).get("changed")
+        cells += ["", ""] if difference is None else [f"{difference:.1e}", str(changed)]
+        times.append((name, *cells))
     head = ["peer"]
     for size in sizes:
         head += [f"batch {size}, median in µs", "/ edge-adder"]
+    head += ["largest difference", "changed"]
     absent = [f"Absent: {name} ({reason})." for name, reason in peers["absent"].items()]
     return [
-        f"All on {plural(peers['threads'], 'thread')}, interleaved, with the same images and the "
-        "same answers. PyTorch runs the checkpoint, all others the exported file.",
-        table(head, rows),
+        f"All on {plural(peers['threads'], 'thread')}, in turns, with the same images; fastest "
+        "first. PyTorch runs the checkpoint, all others the exported file, LiteRT what onnx2tf "
+        "makes of it for each batch. Differences are from edge-adder's log-probabilities, in nats.",
+        table(head, times),
+        *([_SIZES, _sizes(facts)] if facts else []),
         *absent,
     ]
+
+
+_SIZES = (
+    "Installed is a package with all it depends on, in the environment of this run; "
+    "onnxruntime-node's has files for several systems. A process starts, loads the file, answers "
+    "once and ends; `numpy alone` and `node alone` load no file. `torch.compile` is not started "
+    "anew, since it compiles first."
+)
+
+
+def peers_block(results: dict[str, Any]) -> str:
+    """Return the block of README.md: each peer's times beside ours, the fastest first."""
+    batches, facts = results["peers"]["batches"], results["peers"].get("facts", {})
+    rows = []
+    for name in sorted(batches["1"], key=lambda name: batches["1"][name]["p50"]):
+        cells = [
+            f"{found[name]['ratio']:.2f}" if name in found else "" for found in batches.values()
+        ]
+        size = facts.get(name, {}).get("installed_bytes")
+        rows.append((name, *cells, "" if size is None else f"{size / 1e6:,.0f}"))
+    return table(("runtime", *(f"batch {size}, ×" for size in batches), "installed, MB"), rows)
+
+
+def _sizes(facts: dict[str, dict[str, Any]]) -> str:
+    """Return a table of what peers take besides time."""
+    columns = {
+        "model file, bytes": ("file_bytes", "{:,}"),
+        "installed, MB": ("installed_bytes", "{:,.0f}"),
+        "packages": ("packages", "{}"),
+        "process for one answer, ms": ("process_ms", "{:,.0f}"),
+        "its peak memory, MB": ("peak_bytes", "{:,.0f}"),
+    }
+    rows = []
+    for name, each in facts.items():
+        cells = []
+        for title, (key, form) in columns.items():
+            value = each.get(key)
+            scaled = value / 1e6 if value is not None and title.endswith("MB") else value
+            cells.append("" if scaled is None else form.format(scaled))
+        if any(cells):
+            rows.append((name, *cells))
+    return table(("peer", *columns), rows)
 
 
 def _scenarios(scenarios: dict[str, Any] | None) -> list[str]:

@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import files, graph, parity_matrix, peers, plots, scenarios, startup
+from benchmarks import files, graph, parity_matrix, plots, scenarios, startup
+from benchmarks.bounds import verdicts
 from benchmarks.markdown import replace_block
-from benchmarks.report import performance_block, render
+from benchmarks.peers import compare as peers
+from benchmarks.report import all_bounds, peers_block, performance_block, render, score_parts
+from benchmarks.score import report as score_report
 from edge_adder import EdgeAdder
 from edge_adder.bench.run import FULL, QUICK, bench
 from edge_adder.contract import IMAGE
@@ -32,6 +35,9 @@ RESULTS_MD = Path(__file__).parent / "RESULTS.md"
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 """The page with the block ``bounds``."""
+
+README = Path(__file__).parent.parent / "README.md"
+"""The page with the block ``peers``."""
 
 RESULTS_FILE, REPORT_FILE = "results.json", "report.md"
 
@@ -84,14 +90,46 @@ def run_suite(
 
 
 def publish(out: Path) -> None:
-    """Copy the results in `out` into the checkout: RESULTS.md, its plots, docs/performance.md."""
+    """Copy the results in `out` into the checkout: RESULTS.md, its plots, blocks of other pages.
+
+    What `benchmarks.score` has published stays.
+    """
     folder = RESULTS_MD.with_name("results")
     make_folder(folder)
-    for name in (*plots.SUITE, RESULTS_FILE):
+    for name in plots.SUITE:
         write_atomically(folder / name, (out / name).read_bytes())
     results = json.loads((out / RESULTS_FILE).read_text())
+    earlier = _published()
+    _publish(results | {key: earlier[key] for key in ("score", "bounds") if key in earlier})
+
+
+def publish_score(score: dict[str, Any]) -> None:
+    """Put what `benchmarks.score` measured into the checkout's results.
+
+    Args:
+        score: ``date``, ``environment`` and ``parts`` by name, in JSON's types.
+    """
+    results = _published() | {"score": score}
+    picture = score_report.picture(score_parts(results))
+    write_atomically(RESULTS_MD.with_name("results") / "score.png", picture)
+    _publish(results)
+
+
+def _published() -> dict[str, Any]:
+    """Return the checkout's results; nothing before the first are published."""
+    path = RESULTS_MD.with_name("results") / RESULTS_FILE
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+def _publish(results: dict[str, Any]) -> None:
+    """Write results and all that is made of them, with since when each bound is met or missed."""
+    date = datetime.now(UTC).date().isoformat()
+    results["bounds"] = verdicts(all_bounds(results), results.get("bounds", {}), date)
+    _write(RESULTS_MD.with_name("results"), results)
     write_atomically(RESULTS_MD, render(results, pictures="results/").encode())
     replace_block(DOCUMENT, "bounds", performance_block(results))
+    replace_block(README, "peers", peers_block(results))
 
 
 def _parts(

@@ -33,10 +33,10 @@ from edge_adder.prediction import (
     make_columns,
     make_predictions,
 )
-from edge_adder.preprocessing.decode import ImageSource
+from edge_adder.preprocessing.decode import ImageSource, is_small_image, read_picture
 from edge_adder.preprocessing.mnist_format import are_mnist_format
 from edge_adder.preprocessing.polarity import INKS, Ink
-from edge_adder.preprocessing.prepare import UNCHANGED, Preparation, prepare
+from edge_adder.preprocessing.prepare import UNCHANGED, Preparation, inspect_pixels
 
 BATCH_SIZE = 64
 """Images that are read ahead and run together."""
@@ -182,10 +182,12 @@ class _Batch:
     Attributes:
         images: uint8 (count, 1, 28, 28).
         numbers: What the caller gave for each image.
-        unprepared: Indices of the images that are the caller's arrays, perhaps in MNIST's format.
+        unprepared: Indices of the images that may be in MNIST's format, which is checked for all at
+            once.
         failure: What the caller's iterables raised after the last image.
         preparations: How images were prepared, by index; the others are unchanged.
         errors: Errors by index.
+        sources: Where images came from, by index, to name them in messages; none for arrays.
     """
 
     images: NDArray[np.uint8]
@@ -194,6 +196,7 @@ class _Batch:
     failure: Exception | None = None
     preparations: dict[int, Preparation] = field(default_factory=dict)
     errors: dict[int, EdgeAdderError] = field(default_factory=dict)
+    sources: dict[int, ImageSource] = field(default_factory=dict)
 
     def run(self, run: _RunBatch, ink: Ink) -> tuple[_Batch, Outputs]:
         """Return the batch, with all images prepared, and the model's outputs."""
@@ -210,11 +213,12 @@ class _Batch:
             unprepared = [index for index in unprepared if not unchanged[index]]
         for index in unprepared:
             try:
-                image, self.preparations[index] = prepare(self.images[index, 0], ink=ink)
+                found = inspect_pixels(self.images[index, 0], ink=ink)
+                found.check(self.sources.get(index, self.images[index, 0]))
             except EdgeAdderError as error:
                 self.errors[index] = error
             else:
-                self.images[index, 0] = image
+                self.images[index, 0], self.preparations[index] = found.digits[0]
 
     def _checked_numbers(self) -> NDArray[np.int64]:
         given = self.numbers
@@ -241,23 +245,29 @@ class _Batch:
 class _Item(NamedTuple):
     """An image, uint8 (28, 28), or its error, and what to add.
 
-    `preparation` is None where the image is the caller's array, whose format is checked together
-    with that of its batch.
+    `preparation` is None where the image has been read and may be in MNIST's format, which is
+    checked together with that of its batch; `source` is its file then.
     """
 
     image: NDArray[np.uint8] | EdgeAdderError
     number: Any
     preparation: Preparation | None
+    source: ImageSource | None = None
 
 
 def _prepare_item(pair: tuple[ImageSource, Any], ink: Ink, max_pixels: int) -> _Item:
     source, number = pair
-    if _is_small_image(source):
+    if is_small_image(source):
         return _Item(source.copy(), number, None)  # the caller may change it
     try:
-        image, preparation = prepare(source, ink=ink, max_pixels=max_pixels)
+        pixels, is_multi_frame = read_picture(source, max_pixels=max_pixels)
+        if pixels.shape == (IMAGE_SIDE, IMAGE_SIDE) and not is_multi_frame:
+            return _Item(pixels, number, None, source)
+        found = inspect_pixels(pixels, ink=ink, is_multi_frame=is_multi_frame)
+        found.check(source)
     except EdgeAdderError as error:
         return _Item(error, number, UNCHANGED)
+    image, preparation = found.digits[0]
     return _Item(image, number, preparation)
 
 
@@ -283,7 +293,9 @@ def _batches_of_items(items: Iterator[_Item], size: int) -> Iterator[_Batch]:
         unprepared: list[int] = []
         batch = _Batch(images, [], unprepared)
         try:
-            for index, (image, number, preparation) in enumerate(itertools.islice(items, size)):
+            for index, (image, number, preparation, source) in enumerate(
+                itertools.islice(items, size)
+            ):
                 batch.numbers.append(number)
                 if isinstance(image, EdgeAdderError):
                     batch.errors[index] = image
@@ -291,6 +303,8 @@ def _batches_of_items(items: Iterator[_Item], size: int) -> Iterator[_Batch]:
                 images[index, 0] = image
                 if preparation is None:
                     unprepared.append(index)
+                    if source is not None:
+                        batch.sources[index] = source
                 elif preparation is not UNCHANGED:
                     batch.preparations[index] = preparation
         except Exception as error:  # noqa: BLE001  raised after the answers before it
@@ -368,19 +382,10 @@ def _is_large_file(source: object) -> bool:
     return False
 
 
-def _is_small_image(source: object) -> TypeGuard[NDArray[np.uint8]]:
-    """Check whether this is uint8 (28, 28), whose format is checked together with its batch."""
-    return (
-        type(source) is np.ndarray
-        and source.shape == (IMAGE_SIDE, IMAGE_SIDE)
-        and source.dtype == np.uint8
-    )
-
-
 def _is_array_of_small_images(images: object) -> TypeGuard[NDArray[np.uint8]]:
     """Check whether this is uint8 (count, 28, 28)."""
     return (
         type(images) is np.ndarray
         and images.ndim == 3
-        and (len(images) == 0 or _is_small_image(images[0]))
+        and (len(images) == 0 or is_small_image(images[0]))
     )

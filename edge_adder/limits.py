@@ -1,6 +1,6 @@
 """Limits of the library that `--help` states too. Standard library only, so that it is fast."""
 
-MIN_CONFIDENCE = 0.7
+MIN_CONFIDENCE = 0.75
 """An answer below this probability is uncertain. `python -m benchmarks.robustness.uncertain FOLDER`
 measures what the limit does to pictures without a digit, and to the digits in a folder."""
 

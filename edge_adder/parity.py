@@ -7,6 +7,7 @@ this module.
 from __future__ import annotations
 
 import io
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
+from edge_adder.contract import CONTRACT, DIGIT, IMAGE, NUMBER, SUM
 from edge_adder.errors import InputError, one_line
 from edge_adder.files import read_file
 from edge_adder.model_file import read_bundled
@@ -176,6 +177,40 @@ def load_vectors(adder: EdgeAdder) -> dict[str, NDArray[Any]] | None:
 def bundled_vectors() -> dict[str, NDArray[Any]]:
     """Return the stored answers of the bundled model; its images serve for any model."""
     return _parse_vectors(read_bundled(BUNDLED_MODEL.with_suffix(".parity.npz")))[0]
+
+
+def vectors_as_json(stored: bytes) -> bytes:
+    """Return an ``.npz`` file of parity vectors as JSON, for programs without numpy.
+
+    Each tensor has its dtype, its shape and its values in one flat list, the last axis first to
+    change; a float32 has the fewest digits that name it.
+
+    Args:
+        stored: What `export.to_onnx.parity_vectors` made.
+
+    Raises:
+        Exception: Nearly any, as numpy and zipfile do; the file holds no parity vectors.
+    """
+    vectors, weights_sha256 = _parse_vectors(stored)
+    content = {
+        "weights_sha256": weights_sha256,
+        "pairs": len(vectors[NUMBER.name]),
+        "bound": PARITY_BOUND,
+        "compared_above": COMPARED_ABOVE,
+        "contract": CONTRACT.to_dict(),
+        **{
+            name: {"dtype": str(values.dtype), "shape": values.shape, "values": _flat(values)}
+            for name, values in vectors.items()
+        },
+    }
+    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def _flat(values: NDArray[Any]) -> list[int] | list[float]:
+    """Return all values in one list; each float32 as the shortest decimal that rounds to it."""
+    if values.dtype.kind != "f":
+        return [int(value) for value in values.ravel()]
+    return [float(str(value)) for value in values.ravel()]
 
 
 def _parse_vectors(data: bytes) -> tuple[dict[str, NDArray[Any]], str]:

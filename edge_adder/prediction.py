@@ -251,16 +251,16 @@ class Columns(NamedTuple):
 
 def make_prediction(
     number: int,
-    outputs: Outputs,
+    outputs: NDArray[np.float32],
     provider: str,
     requested_provider: str,
     preparation: Preparation = UNCHANGED,
 ) -> Prediction:
-    """Return the answer for the first image of a batch.
+    """Return the answer for an image.
 
     Args:
         number: The number that was added, 0 to 9.
-        outputs: What the network answered.
+        outputs: float32 (29,); the log-probabilities of all digits, then of all sums.
         provider: The execution provider that computed it.
         requested_provider: The one that was requested.
         preparation: How the image was prepared.
@@ -268,9 +268,9 @@ def make_prediction(
     Raises:
         ModelError: The best answers are not log-probabilities, but NaN, infinite or above 0.
     """
-    digit_row, sum_row = outputs.digit[0], outputs.sum[0]
-    digits, sums = digit_row.tolist(), sum_row.tolist()
-    digit, total = max(digits), max(sums)  # on so few values faster than numpy
+    values = outputs.tolist()  # so few that Python is faster than numpy
+    digits, sums = values[:DIGITS], values[DIGITS:]
+    digit, total = max(digits), max(sums)
     for value in (digit, total):
         if not -math.inf < value <= _ROUNDING:  # nor NaN
             raise _not_a_log_probability(value)
@@ -283,7 +283,7 @@ def make_prediction(
         provider,
         requested_provider,
         preparation,
-        digit_row.tobytes() + sum_row.tobytes(),
+        outputs.tobytes(),
     )
 
 

@@ -46,7 +46,6 @@ _SURE = 0.9
 
 _IMAGE, _NUMBER = IMAGE.name, NUMBER.name
 _OUTPUTS = [DIGIT.name, SUM.name]
-_NUMBERS = tuple(np.array([number], dtype=np.int64) for number in range(DIGITS))
 
 
 @final
@@ -425,8 +424,12 @@ class EdgeAdder:
             InputError: A dtype, a shape or a number breaks the contract.
             ProviderError: This process was forked after the model was loaded on CUDA.
         """
-        if check_arrays(images, numbers, self._batch) == 0:
+        count = check_arrays(images, numbers, self._batch)
+        if count == 0:
             return Outputs(np.empty((0, DIGITS), np.float32), np.empty((0, SUMS), np.float32))
+        if count == 1:
+            answer = self._run_one(images[0, 0], numbers.item())
+            return Outputs(answer[None, :DIGITS], answer[None, DIGITS:])
         return self._run(images, numbers)
 
     def _model(self) -> Model:
@@ -444,12 +447,24 @@ class EdgeAdder:
         self, image: NDArray[np.uint8], preparation: Preparation, number: int
     ) -> Prediction:
         """Answer for a prepared image and a checked number."""
-        run = self._run if self._batch is None else self._run_padded
-        outputs = run(image[None, None], _NUMBERS[number])
+        if self._batch is None:
+            answer = self._run_one(image, number)
+        else:
+            outputs = self._run_padded(image[None, None], np.array([number], np.int64))
+            answer = np.concatenate(outputs, axis=1)[0]
         session = self._session
         return make_prediction(
-            number, outputs, session.provider, session.requested_provider, preparation
+            number, answer, session.provider, session.requested_provider, preparation
         )
+
+    def _run_one(self, image: NDArray[np.uint8], number: int) -> NDArray[np.float32]:
+        """Run one checked image, uint8 (28, 28): log-probabilities, float32 (29,)."""
+        try:
+            return self._session.run_one(image, number)
+        except EdgeAdderError:  # as in `_run`
+            raise
+        except Exception as error:
+            raise self._session.describe_failure(error) from error
 
     def _run(self, images: NDArray[np.uint8], numbers: NDArray[np.int64]) -> Outputs:
         """Run checked arrays."""

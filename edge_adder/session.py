@@ -12,8 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
 from numpy.typing import NDArray
 
+from edge_adder.binding import BoundRun
+from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
 from edge_adder.errors import ContractError, ModelError, ProviderError, one_line
 from edge_adder.model_file import describe_load_error
 from edge_adder.providers import (
@@ -38,6 +41,9 @@ ONNXRUNTIME_VERSION: str = ort.__version__
 
 Run = Callable[[Sequence[str], Mapping[str, NDArray[Any]]], Any]
 """``run(output names, inputs by name)``: the outputs in the order of the names."""
+
+RunOne = Callable[[NDArray[np.uint8], int], NDArray[np.float32]]
+"""``run_one(image, number)``, as `edge_adder.binding.BoundRun` is called."""
 
 _ORT_TYPES = {"tensor(uint8)": "uint8", "tensor(int64)": "int64", "tensor(float)": "float32"}
 
@@ -71,11 +77,13 @@ class Session:
         "provider",
         "requested_provider",
         "run",
+        "run_one",
         "spinning",
         "threads",
     )
 
     run: Run  # an attribute rather than a method, so that a run costs no further call
+    run_one: RunOne
 
     def __init__(
         self,
@@ -94,6 +102,7 @@ class Session:
             model, provider, threads, name=name, spinning=spinning
         )
         self.run = _runner(self._inference_session, self.provider)
+        self.run_one = self._bind_and_run_one
         _sessions.add(self)
 
     @property
@@ -133,9 +142,11 @@ class Session:
         }
 
     def _reset_after_fork(self) -> None:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._inference_session))  # never freed
+        for abandoned in (self._inference_session, self.run_one):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(abandoned))  # never freed
         self._inference_session = None
         self.run = self._reopen_and_run
+        self.run_one = self._bind_and_run_one
 
     def _reopen(self) -> ort.InferenceSession:
         if self.provider != "cpu":
@@ -153,6 +164,18 @@ class Session:
     def _reopen_and_run(self, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> Any:
         self._reopen()
         return self.run(names, feeds)
+
+    def _bind_and_run_one(self, image: NDArray[np.uint8], number: int) -> NDArray[np.float32]:
+        """Bind the tensors of a digit model, which another model has not, and run it."""
+        session = self.inference_session
+        self.run_one = BoundRun(session) if self.provider == "cpu" else self._run_one_unbound
+        return self.run_one(image, number)
+
+    def _run_one_unbound(self, image: NDArray[np.uint8], number: int) -> NDArray[np.float32]:
+        added = np.array([number], np.int64)
+        feeds: dict[str, NDArray[Any]] = {IMAGE.name: image[None, None], NUMBER.name: added}
+        digit, total = self.run((DIGIT.name, SUM.name), feeds)
+        return np.concatenate((digit[0], total[0]))
 
 
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_adder.errors import CheckpointError, InputError
+from edge_adder.files import is_same_file
 
 from . import adopt as adoption
 from . import checkpoint as checkpoints
@@ -140,6 +141,7 @@ def export(
     data_dir: Path | None,
     precision: str,
     max_changed: float | None,
+    parity_json: Path | None,
 ) -> str:
     """Export through the gate, and report what it measured.
 
@@ -152,10 +154,13 @@ def export(
         data_dir: As in `export.to_onnx.export`.
         precision: As in `export.to_onnx.export`.
         max_changed: As in `export.to_onnx.export`, in percent; None for the default.
+        parity_json: As in `export.to_onnx.export`.
 
     Raises:
         EdgeAdderError: As `export.to_onnx.export`.
     """
+    if parity_json is not None and checkpoint is not None and is_same_file(parity_json, checkpoint):
+        raise InputError(f"--parity-json must name a file of its own, got {checkpoint}")
     loaded = _load(checkpoint, network)
     if batch != "dynamic" and not (batch.isascii() and batch.isdigit()):
         raise InputError(f"batch must be 'dynamic' or 1 to {to_onnx.MAX_BATCH}, got {batch!r}")
@@ -167,6 +172,7 @@ def export(
         data_dir=data_dir,
         precision=precision,
         max_changed=to_onnx.MAX_CHANGED if max_changed is None else max_changed / 100,
+        parity_json=parity_json,
     )
     return report.export_report(result)
 

@@ -34,6 +34,7 @@ _LEAST = {
     "epochs": 1,
     "batch_size": 2,
     "synthetic_digits": 0,
+    "ones_and_sevens": 0,
     "negatives": 0,
     "scan_copies": 0,
     "pen_copies": 0,
@@ -61,6 +62,8 @@ class TrainConfig:
         handwriting: Share of the images that get the handwriting augmentation instead
             (`export.synthetic.handwriting`), 0 to 1.
         synthetic_digits: Synthetic digits in the training set, beside MNIST's.
+        ones_and_sevens: Synthetic 1s with flags and 7s, in equal parts
+            (`export.synthetic.ones_and_sevens`).
         negatives: Synthetic images of non-digits in the training set, whose target is the same
             probability for every digit.
         scan_writers: Writers of Numbers whose scans are in the training set
@@ -74,7 +77,7 @@ class TrainConfig:
             image with index i the number i modulo 10.
         split: Which training images are held out for validation.
         precision: Type of convolutions and linear layers in training; weights stay float32.
-            bfloat16 is faster for wide layers on a CPU with AMX, and on no other CPU.
+            bfloat16 is faster on a CPU with AMX or AVX-512 BF16, and slower on others.
         seed: Seed of the first weights, the order, the numbers, the augmentation (but for cached
             passes, which all seeds share) and the split.
         device: ``auto`` takes CUDA where it is available.
@@ -95,6 +98,7 @@ class TrainConfig:
     augment: bool = True
     handwriting: float = 0.0
     synthetic_digits: int = 0
+    ones_and_sevens: int = 0
     negatives: int = 0
     scan_writers: Sequence[str] = ()
     scan_copies: int = 0

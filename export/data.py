@@ -27,6 +27,7 @@ from edge_adder.evaluation.datasets import (
 
 from .synthetic.digits import draw_digits
 from .synthetic.negatives import NON_DIGIT, draw_negatives
+from .synthetic.ones_and_sevens import draw_ones_and_sevens
 
 Split = Literal["fixed", "random-80-20"]
 
@@ -134,20 +135,21 @@ def join(parts: Sequence[LabelledImages]) -> LabelledImages:
     )
 
 
-def with_synthetic(mnist: LabelledImages, digits: int, negatives: int) -> LabelledImages:
+def with_synthetic(
+    mnist: LabelledImages, *, digits: int, ones_and_sevens: int, negatives: int
+) -> LabelledImages:
     """Return MNIST's images, then synthetic digits, then images of non-digits.
 
     Args:
         mnist: Labelled images on the CPU.
         digits: Number of synthetic digits.
+        ones_and_sevens: Number of synthetic 1s with flags and 7s.
         negatives: Number of non-digits; their label is `NON_DIGIT`.
     """
-    images, labels = draw_digits(digits)
-    others = draw_negatives(negatives)
-    return LabelledImages(
-        torch.cat([mnist.images, torch.from_numpy(images), torch.from_numpy(others)]),
-        torch.cat([mnist.labels, torch.from_numpy(labels), torch.full((negatives,), NON_DIGIT)]),
-    )
+    drawn = [draw_digits(digits), draw_ones_and_sevens(ones_and_sevens)]
+    parts = [LabelledImages(torch.from_numpy(i), torch.from_numpy(d)) for i, d in drawn]
+    others = torch.from_numpy(draw_negatives(negatives))
+    return join([mnist, *parts, LabelledImages(others, torch.full((negatives,), NON_DIGIT))])
 
 
 def draw_numbers(count: int, generator: torch.Generator) -> Tensor:

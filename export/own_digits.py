@@ -174,7 +174,12 @@ def continue_training(
     repeats = max(1, min(MOST_REPEATS, len(chosen) // len(own.train_set)))
     train_set = join(
         [
-            with_synthetic(mnist.at(chosen), config.synthetic_digits, config.negatives),
+            with_synthetic(
+                mnist.at(chosen),
+                digits=config.synthetic_digits,
+                ones_and_sevens=config.ones_and_sevens,
+                negatives=config.negatives,
+            ),
             *[own.train_set] * repeats,
         ]
     )

@@ -81,6 +81,7 @@ def export_report(result: ExportResult) -> str:
             "",
             f"{result.path}: {result.size_bytes:,} bytes, {versions}, {operators}",
             f"{result.vectors}: {VECTORS} synthetic digits with PyTorch's answers",
+            *([f"{result.parity_json}: the same as JSON"] if result.parity_json else []),
         ]
     )
 

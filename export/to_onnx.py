@@ -37,9 +37,9 @@ from edge_adder.contract import (
 from edge_adder.errors import CheckpointError, FileAccessError, InputError, ParityError
 from edge_adder.evaluation.datasets import cached_mnist, find_data_dir
 from edge_adder.evaluation.report import percent
-from edge_adder.files import check_writable, write_together
+from edge_adder.files import check_writable, is_same_file, write_together
 from edge_adder.model_file import MAX_MODEL_BYTES
-from edge_adder.parity import PARITY_BOUND
+from edge_adder.parity import PARITY_BOUND, vectors_as_json
 
 from . import networks, verify
 from .checkpoint import Checkpoint
@@ -87,6 +87,7 @@ class ExportResult:
         provenance: Provenance in its metadata.
         parity: Differences from PyTorch, as the gate measured them.
         onnxruntime: Version that ran the file in the gate.
+        parity_json: The same vectors as JSON, if they were asked for.
     """
 
     path: Path
@@ -95,6 +96,7 @@ class ExportResult:
     provenance: dict[str, Any]
     parity: list[ParityRow]
     onnxruntime: str
+    parity_json: Path | None = None
 
 
 def export(
@@ -106,6 +108,7 @@ def export(
     data_dir: Path | None = None,
     precision: str = "float32",
     max_changed: float = MAX_CHANGED,
+    parity_json: Path | None = None,
 ) -> ExportResult:
     """Write a checkpoint as one ONNX file that describes itself, if it computes the same.
 
@@ -123,18 +126,21 @@ def export(
             their answers: `max_changed`, and `MAX_ACCURACY_LOSS` on validation images where
             MNIST is at hand.
         max_changed: Largest share of the gate's pairs whose answer may change in another precision.
+        parity_json: A further file, for the vectors as JSON.
 
     Raises:
-        InputError: `opset`, `batch`, `precision` or `max_changed` cannot be used.
+        InputError: `opset`, `batch`, `precision`, `max_changed` or `parity_json` cannot be used.
         CheckpointError: The weights do not fit the network.
         ParityError: The file would not compute what PyTorch computes.
         FileAccessError: A file cannot be written.
     """
     _check_request(out, opset, batch)
+    vectors = out.with_name(f"{out.name.removesuffix('.onnx')}.parity.npz")
+    if parity_json is not None:
+        _check_parity_json(parity_json, (out, vectors))
     check_precision(precision)
     if not 0 <= max_changed < 1:
         raise InputError(f"max_changed must be 0 or more and below 1, got {max_changed}")
-    vectors = out.with_name(f"{out.name.removesuffix('.onnx')}.parity.npz")
     images = gate_images(data_dir)
     network = checkpoint.build()
     networks.probe.check(network, checkpoint.network)
@@ -153,7 +159,9 @@ def export(
             data_dir=data_dir,
         )
         adder = EdgeAdder(content)
-    write_together({vectors: parity_vectors(network, checkpoint), out: content})
+    stored = parity_vectors(network, checkpoint)
+    as_json = {} if parity_json is None else {parity_json: vectors_as_json(stored)}
+    write_together({vectors: stored, **as_json, out: content})
     facts = adder.describe()
     return ExportResult(
         path=out,
@@ -162,6 +170,7 @@ def export(
         provenance=facts["provenance"],
         parity=rows,
         onnxruntime=facts["onnxruntime"],
+        parity_json=parity_json,
     )
 
 
@@ -241,6 +250,16 @@ def _check_request(out: Path, opset: int, batch: int | None) -> None:
     if out.is_dir():
         raise FileAccessError(f"cannot write {out}: it is a folder, expected a file name")
     check_writable(out)
+
+
+def _check_parity_json(path: Path, others: tuple[Path, ...]) -> None:
+    """Refuse a file for the vectors as JSON that cannot be written, or is one of the others."""
+    for other in others:
+        if is_same_file(path, other):
+            raise InputError(f"--parity-json must name a file of its own, got {other}")
+    if path.is_dir():
+        raise FileAccessError(f"cannot write {path}: it is a folder, expected a file name")
+    check_writable(path)
 
 
 def gate_images(data_dir: Path | None) -> dict[str, NDArray[np.uint8]]:

@@ -150,7 +150,12 @@ def _start(
 ) -> Run:
     """Divide the images, add the synthetic ones, and make a network."""
     learned, held_out = split_indices(len(mnist), config.split, config.seed)
-    train_set = with_synthetic(mnist.at(learned), config.synthetic_digits, config.negatives)
+    train_set = with_synthetic(
+        mnist.at(learned),
+        digits=config.synthetic_digits,
+        ones_and_sevens=config.ones_and_sevens,
+        negatives=config.negatives,
+    )
     train_set = join([train_set, *_handwriting(config)])
     if len(train_set) < config.batch_size:
         raise InputError(f"batch_size must be at most {len(train_set)}, got {config.batch_size}")

@@ -19,7 +19,7 @@ from edge_adder import EdgeAdder, __version__
 
 ROOT = Path(__file__).parent.parent
 
-PAGE = ("index.html", "page.css", "page.js", "drawing.js", "icon.svg")
+PAGE = ("index.html", "page.css", "page.js", "drawing.js", "bars.js", "icon.svg")
 
 
 @pytest.fixture(scope="module")

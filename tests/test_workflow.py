@@ -1,4 +1,4 @@
-"""The workflow that runs the tests on other systems."""
+"""The workflows: tests on other systems, and releases."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ ROOT = Path(__file__).parent.parent
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 
 
-def test_every_file_that_it_names_exists() -> None:
-    names = r"tests/[\w./]*\w|\.ci/run|constraints-\w+\.txt"
-    named = re.findall(names, WORKFLOW.read_text())
-    assert len(named) > 9
-    assert [name for name in named if not (ROOT / name).exists()] == []
+@pytest.mark.parametrize(("name", "least"), [("ci.yml", 10), ("release.yml", 4)])
+def test_every_file_that_it_names_exists(name: str, least: int) -> None:
+    names = r"(?:tests|docs|examples|\.github)/[\w./-]*\w|\.ci/run|constraints-\w+\.txt"
+    named = re.findall(names, (WORKFLOW.parent / name).read_text())
+    assert len(named) >= least
+    assert [each for each in named if not (ROOT / each).exists()] == []
 
 
 def test_every_system_tests_every_python_and_the_oldest_dependencies() -> None:

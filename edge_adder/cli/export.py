@@ -61,6 +61,14 @@ TritonOption = Annotated[
         help="Write a model repository for Triton and KServe to this folder instead of --out.",
     ),
 ]
+ParityJsonOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Also write the synthetic digits with PyTorch's answers as JSON, for programs in "
+        "other languages.",
+    ),
+]
 
 
 def export(
@@ -74,6 +82,7 @@ def export(
     triton: TritonOption = None,
     precision: PrecisionOption = "float32",
     max_changed: MaxChangedOption = None,
+    parity_json: ParityJsonOption = None,
 ) -> None:
     """Write a checkpoint as an ONNX file, if it gives the same answers as PyTorch.
 
@@ -89,7 +98,7 @@ def export(
         check_folder(triton)
     commands = load_tools("export", "edge_adder.export.commands")
     options: dict[str, Any] = {"opset": opset, "data_dir": data_dir}
-    options |= {"precision": precision, "max_changed": max_changed}
+    options |= {"precision": precision, "max_changed": max_changed, "parity_json": parity_json}
     if triton is not None:
         print(commands.export_triton(checkpoint, network, triton, **options))
     else:

@@ -64,7 +64,7 @@ PrecisionOption = Annotated[
     str | None,
     typer.Option(
         metavar="float32|bfloat16",
-        help="Precision of the computation; bfloat16 is for CPUs with AMX.",
+        help="Precision of the computation; bfloat16 is for CPUs with AMX or AVX-512 BF16.",
     ),
 ]
 SeedOption = Annotated[

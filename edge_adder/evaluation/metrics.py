@@ -15,7 +15,7 @@ CALIBRATION_BINS = 15
 """Bins of equal width in the expected calibration error (Guo et al. 2017, "On Calibration of Modern
 Neural Networks", section 2)."""
 
-MIN_PROBABILITIES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+MIN_PROBABILITIES = (0.0, 0.5, 0.6, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
 """Values of `--min-probability` at which coverage is reported."""
 
 UNREADABLE = -1

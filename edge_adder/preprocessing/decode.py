@@ -8,7 +8,7 @@ import io
 import logging
 import os
 import warnings
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,11 @@ _MNIST_SHAPE = (IMAGE_SIDE, IMAGE_SIDE)
 _PIECE_BYTES = 2**16
 
 
+def is_small_image(source: object) -> TypeGuard[NDArray[np.uint8]]:
+    """Check whether a source is an array uint8 (28, 28), perhaps in MNIST's format."""
+    return type(source) is np.ndarray and source.shape == _MNIST_SHAPE and source.dtype == np.uint8
+
+
 def read_picture(
     source: ImageSource, *, max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> tuple[NDArray[np.uint8], bool]:
@@ -93,7 +98,7 @@ def read_picture(
     """
     if not isinstance(max_pixels, int) or not 1 <= max_pixels <= LARGEST_MAX_PIXELS:
         raise InputError(f"max_pixels must be 1 to {LARGEST_MAX_PIXELS}, got {max_pixels!r}")
-    if type(source) is np.ndarray and source.dtype == np.uint8 and source.shape == _MNIST_SHAPE:
+    if is_small_image(source):
         return source, False  # the most frequent one, and the fastest
     name = name_of(source)
     try:

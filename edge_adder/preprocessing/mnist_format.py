@@ -7,7 +7,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_adder.contract import IMAGE_SIDE
+from edge_adder.contract import FULL_INK, IMAGE_SIDE
 from edge_adder.preprocessing.normalize import DIGIT_SIDE
 
 _MIN_SIDE = DIGIT_SIDE - 2
@@ -30,6 +30,7 @@ _MOMENTS = np.stack(
     ]
 )
 """Weights of the 784 pixels for their sum, and for their moments to the right and down."""
+_POSITIONS = np.arange(IMAGE_SIDE, dtype=np.int32)  # wide enough for the moment of a white image
 
 
 def is_mnist_format(pixels: NDArray[np.uint8]) -> bool:
@@ -44,7 +45,7 @@ def is_mnist_format(pixels: NDArray[np.uint8]) -> bool:
     if pixels.shape != (IMAGE_SIDE, IMAGE_SIDE):
         return False
     data = pixels.tobytes()
-    if _find_full(data) is None:
+    if FULL_INK not in data and _find_full(data) is None:
         return False
     side = max(_extent(data), _extent(pixels.tobytes("F")))
     if not _MIN_SIDE <= side <= DIGIT_SIDE:
@@ -68,15 +69,22 @@ def are_mnist_format(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
         bool (count,).
     """
     pixels = images.astype(np.uint16)  # which holds the sum of a row
-    rows, columns = np.einsum("irc->ir", pixels), np.einsum("irc->ic", pixels)
+    rows, columns = np.einsum("irc->ir", pixels), _column_sums(pixels)
     totals = rows.sum(axis=1, dtype=np.int64)
     side = np.maximum(_extents(rows != 0), _extents(columns != 0))
     matching: NDArray[np.bool_] = images.reshape(len(images), -1).max(axis=1, initial=0) >= _FULL
     matching &= (side >= _MIN_SIDE) & (side <= DIGIT_SIDE)
     for sums in (rows, columns):
-        moments = (sums * np.arange(IMAGE_SIDE)).sum(axis=1)
+        moments = np.einsum("ir->i", sums * _POSITIONS)
         matching &= np.abs(moments - _MIDDLE * totals) <= _MAX_OFF_CENTRE * totals
     return matching
+
+
+def _column_sums(pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Return the sum of each column, uint16 (count, 28); long rows add fastest, so four at once."""
+    sums = np.einsum("irc->ic", pixels.reshape(-1, IMAGE_SIDE // 4, 4 * IMAGE_SIDE))
+    folded: NDArray[np.uint16] = np.einsum("irc->ic", sums.reshape(-1, 4, IMAGE_SIDE))
+    return folded
 
 
 def _extent(data: bytes) -> int:

@@ -45,13 +45,15 @@ def normalize(ink: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
         uint8 (28, 28); 0 = background, 255 = full ink. And the mean width that the strokes had, in
         its pixels.
     """
-    zoomed = _resize(ink, _ZOOM * DIGIT_SIDE, Image.Resampling.BICUBIC)
-    zoomed = np.pad(_stretch(zoomed), 2 * _ZOOM)
+    zoomed = zoom(ink)
     width = float(stroke_width(zoomed >= _STROKE)) / _ZOOM
-    zoomed = _adjust_strokes(zoomed, width)
-    cropped = np.ascontiguousarray(zoomed[bounding_box(zoomed >= _STROKE // 2)])
-    digit = _resize(cropped, DIGIT_SIDE, Image.Resampling.BOX)
-    return _centre(_stretch(digit)), width
+    return centre(fit(adjust_strokes(zoomed, width))), width
+
+
+def zoom(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Make ink six times as large as in the result, with a margin in which strokes can grow."""
+    zoomed = _resize(ink, _ZOOM * DIGIT_SIDE, Image.Resampling.BICUBIC)
+    return np.pad(_stretch(zoomed), 2 * _ZOOM)
 
 
 def stroke_width(mask: NDArray[np.bool_]) -> float:
@@ -68,7 +70,7 @@ def stroke_width(mask: NDArray[np.bool_]) -> float:
     return 2.0 * np.count_nonzero(mask) / max(1.0, outline * math.pi / 4)
 
 
-def _adjust_strokes(zoomed: NDArray[np.uint8], width: float) -> NDArray[np.uint8]:
+def adjust_strokes(zoomed: NDArray[np.uint8], width: float) -> NDArray[np.uint8]:
     """Widen or thin strokes of a width, in pixels of the result, to MNIST's range."""
     thinnest, widest = STROKE_WIDTHS
     if width < thinnest:
@@ -79,6 +81,12 @@ def _adjust_strokes(zoomed: NDArray[np.uint8], width: float) -> NDArray[np.uint8
         if left > _MIN_LEFT * np.count_nonzero(zoomed >= _STROKE):
             return thinned
     return zoomed
+
+
+def fit(zoomed: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Crop to the digit, and resize to a longer side of 20 pixels."""
+    cropped = np.ascontiguousarray(zoomed[bounding_box(zoomed >= _STROKE // 2)])
+    return _stretch(_resize(cropped, DIGIT_SIDE, Image.Resampling.BOX))
 
 
 def _steps(change: float) -> int:
@@ -103,16 +111,16 @@ def _resize(pixels: NDArray[np.uint8], side: int, resample: Image.Resampling) ->
     return np.asarray(image.resize(size, resample))
 
 
-def _centre(digit: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def centre(digit: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Put the centre of mass at `CENTRE` of a black 28×28, as near as whole pixels allow."""
     mass = digit.astype(np.float64)
-    centre = (
+    middle = (
         float((sums * (np.arange(len(sums)) + 0.5)).sum() / mass.sum())
         for sums in (mass.sum(axis=1), mass.sum(axis=0))
     )
     top, left = (
         min(max(round(CENTRE - c), 0), IMAGE_SIDE - length)
-        for c, length in zip(centre, digit.shape, strict=True)
+        for c, length in zip(middle, digit.shape, strict=True)
     )
     canvas = np.zeros((IMAGE_SIDE, IMAGE_SIDE), np.uint8)
     canvas[top : top + digit.shape[0], left : left + digit.shape[1]] = digit

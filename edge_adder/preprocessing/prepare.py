@@ -189,9 +189,23 @@ def prepare(
     source: ImageSource, *, ink: Ink = "auto", max_pixels: int = DEFAULT_MAX_PIXELS
 ) -> Prepared:
     """Convert a picture of a digit as `prepare_image` does, and say how."""
-    found = inspect(source, ink=ink, max_pixels=max_pixels)
+    pixels, is_multi_frame = _read(source, ink, max_pixels)
+    if ink != "dark" and is_mnist_format(pixels):  # the most frequent one: nothing to inspect
+        return pixels, _unchanged(is_multi_frame)
+    found = inspect_pixels(pixels, ink=ink, is_multi_frame=is_multi_frame)
     found.check(source)
     return found.digits[0]
+
+
+def _read(source: ImageSource, ink: Ink, max_pixels: int) -> tuple[NDArray[np.uint8], bool]:
+    """Check `ink`, and return what `read_picture` returns."""
+    if ink not in INKS:
+        raise InputError(f"ink must be one of {', '.join(INKS)}, got {ink!r}")
+    return read_picture(source, max_pixels=max_pixels)
+
+
+def _unchanged(is_multi_frame: bool) -> Preparation:
+    return replace(UNCHANGED, is_multi_frame=True) if is_multi_frame else UNCHANGED
 
 
 def inspect_each(
@@ -229,12 +243,23 @@ def inspect(
         max_pixels: Maximum size of an image that is decoded.
         each: Whether the picture shows up to 200 digits, of which each is wanted, instead of one.
     """
-    if ink not in INKS:
-        raise InputError(f"ink must be one of {', '.join(INKS)}, got {ink!r}")
-    pixels, is_multi_frame = read_picture(source, max_pixels=max_pixels)
+    pixels, is_multi_frame = _read(source, ink, max_pixels)
+    return inspect_pixels(pixels, ink=ink, each=each, is_multi_frame=is_multi_frame)
+
+
+def inspect_pixels(
+    pixels: NDArray[np.uint8], *, ink: Ink, each: bool = False, is_multi_frame: bool = False
+) -> Inspection:
+    """Find the digits in pixels that `read_picture` returned, as `inspect`.
+
+    Args:
+        pixels: uint8 (height, width), or (height, width, 3) for a picture with colours.
+        ink: As in `inspect`, where it is checked.
+        each: As in `inspect`.
+        is_multi_frame: Whether the file has further frames or pages.
+    """
     if ink != "dark" and is_mnist_format(pixels):
-        unchanged = replace(UNCHANGED, is_multi_frame=True) if is_multi_frame else UNCHANGED
-        return Inspection(pixels, None, [(pixels, unchanged)])
+        return Inspection(pixels, None, [(pixels, _unchanged(is_multi_frame))])
     found = segment(pixels, ink, each=each)
     max_digits = MAX_DIGITS if each else 1
     if not found.digits:

@@ -32,12 +32,12 @@ from .sets import (
     read_checked,
 )
 from .trajectories import load_trajectories
-from .varied_pen import draw_varied
+from .varied_pen import draw_varied, lose_stroke
 
 CACHE_DIR = "handwriting_cache"
 """Folder of the prepared images, beside the folders of the runs."""
 
-CACHE_FORMAT = 3
+CACHE_FORMAT = 4
 """Raise it whenever the preparation or the pens give other images."""
 
 
@@ -91,7 +91,8 @@ def load_drawings(writers: Sequence[int], copies: int, *, cache: Path) -> Labell
     def pictures(seed: int) -> Iterable[tuple[Image.Image, int]]:
         generator = np.random.default_rng(seed)
         for each in chosen:
-            yield draw_varied(each.lines, generator), each.digit
+            lines = lose_stroke(each, generator)
+            yield draw_varied(lines, generator), each.digit
 
     origin = {
         "trajectories": PENDIGITS.sha256[TRAINING_TRAJECTORIES],

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from .trajectories import Lines
+from .trajectories import Lines, Trajectory
 
 Generator = np.random.Generator
 
@@ -16,6 +16,32 @@ _MARGIN = 12
 """Least width of paper around the digit, in pixels."""
 
 _OVERSAMPLING = 3
+
+_LOST = 0.25
+"""Share of the digits of several strokes that are drawn without their last one."""
+
+_LEGIBLE_WITHOUT_LAST = (4, 5)
+"""Digits that a reader often still recognizes when the last stroke, a stem or a bar, is missing."""
+
+_LEAST_ASPECT = 0.35
+"""Least ratio of the shorter to the longer side of what is left: a stem or a bar alone is none."""
+
+
+def lose_stroke(trajectory: Trajectory, generator: Generator) -> Lines:
+    """Return the strokes of a digit, of some without the last, as pens that skip leave them.
+
+    Pendigits has many such digits: the tablet missed the stem of a 4 or the bar of a 5.
+
+    Args:
+        trajectory: The digit.
+        generator: Source of the choice.
+    """
+    lines = trajectory.lines
+    lost = generator.random() < _LOST
+    if not lost or len(lines) == 1 or trajectory.digit not in _LEGIBLE_WITHOUT_LAST:
+        return lines
+    shorter, longer = sorted(np.ptp(np.concatenate(lines[:-1]), axis=0))
+    return lines[:-1] if shorter >= _LEAST_ASPECT * longer else lines
 
 
 def draw_varied(lines: Lines, generator: Generator) -> Image.Image:

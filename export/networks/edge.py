@@ -32,12 +32,13 @@ class Edge(Network):
     """
 
     source = "this project; an exact adder"
-    digit_bar = 0.995
-    sum_bar = 0.995
+    digit_bar = 0.994
+    sum_bar = 0.994
     recipe = {
-        "epochs": 120,
+        "epochs": 260,
         "handwriting": 0.4,
         "synthetic_digits": 6000,
+        "ones_and_sevens": 3000,
         "negatives": 5000,
         "scan_writers": [
             "0001_CH4M",
@@ -53,10 +54,11 @@ class Edge(Network):
             "0020_CH4M",
             "0021_CH4M",
         ],
-        "scan_copies": 3,
+        "scan_copies": 2,
         "pen_writers": list(range(1, 31)),
         "pen_copies": 2,
         "cached_passes": 16,
+        "precision": "bfloat16",
     }
 
     def __init__(self) -> None:

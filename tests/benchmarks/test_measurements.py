@@ -10,49 +10,15 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the development tools")
 
-import torch
 
-from benchmarks import files, peers, scenarios, startup
+from benchmarks import files, scenarios, startup
 from edge_adder import EdgeAdder
-from edge_adder.errors import CheckpointError, EdgeAdderError
+from edge_adder.errors import EdgeAdderError
 from edge_adder.evaluation import datasets
 from edge_adder.evaluation.evaluate import evaluate
 from edge_adder.parity import bundled_vectors
-from export.networks.parts import Network
 
 BARE_SCRIPT = Path(startup.__file__).with_name("bare.py")
-
-
-class TestPeers:
-    def test_all_give_the_same_answers_at_both_batches(
-        self, adder: EdgeAdder, network: Network, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(peers, "_compiled", lambda network: network)  # compiling takes long
-        threads = torch.get_num_threads()
-        found = peers.compare_peers(adder, network, 20)
-        assert torch.get_num_threads() == threads
-        assert set(found["batches"]) == {"1", "64"}
-        for rows in found["batches"].values():
-            assert rows.keys() | found["absent"].keys() == peers.peers(adder, network).keys()
-            assert {name.split(" ")[0] for name in rows} >= {"edge-adder", "raw", "PyTorch"}
-            assert rows["edge-adder"]["ratio"] == 1
-            assert all(row["p50"] > 0 for row in rows.values())
-
-    def test_one_that_cannot_run_is_absent_with_its_reason(
-        self, adder: EdgeAdder, network: Network, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        own = peers.peers(adder, network)["edge-adder"]
-        broken = Mock(side_effect=ImportError("No module named 'other'"))
-        monkeypatch.setattr(peers, "peers", lambda *_: {"edge-adder": own, "other": broken})
-        found = peers.compare_peers(adder, network, 20)
-        assert found["absent"] == {"other": "No module named 'other'"}
-        assert list(found["batches"]["1"]) == ["edge-adder"]
-
-    def test_one_with_other_answers_stops_the_run(
-        self, adder: EdgeAdder, untrained: Network
-    ) -> None:
-        with pytest.raises(CheckpointError, match=r"PyTorch .* differs from the file by"):
-            peers.compare_peers(adder, untrained, 20)
 
 
 class TestScenarios:

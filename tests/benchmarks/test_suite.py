@@ -15,11 +15,12 @@ from PIL import Image
 
 pytest.importorskip("torch", reason="needs the development tools")
 
-from benchmarks import files, graph, parity_matrix, peers, plots, scenarios, startup, suite
+from benchmarks import files, graph, parity_matrix, plots, scenarios, startup, suite
 from benchmarks.__main__ import main
-from benchmarks.bounds import Bound, bounds
+from benchmarks.bounds import Bound, bounds, verdicts
 from benchmarks.markdown import mean_and_deviation, replace_block
-from benchmarks.report import performance_block, render
+from benchmarks.peers import compare as peers
+from benchmarks.report import all_bounds, peers_block, performance_block, render
 from edge_adder import EdgeAdder
 from edge_adder.bench.result import BenchResult
 from edge_adder.errors import InputError
@@ -35,7 +36,7 @@ def measured(results: dict, monkeypatch: pytest.MonkeyPatch) -> dict:
     parts = dict.fromkeys((files, startup, graph), "measure")
     parts |= {peers: "compare_peers", scenarios: "run_scenarios", parity_matrix: "run_matrix"}
     for module, function in parts.items():
-        found = results[module.__name__.removeprefix("benchmarks.")]
+        found = results["peers" if module is peers else module.__name__.rpartition(".")[2]]
         fake = create_autospec(getattr(module, function), return_value=found)
         monkeypatch.setattr(module, function, fake)
     return results
@@ -69,11 +70,14 @@ def test_publishing_updates_report_plots_and_block(
 ) -> None:
     (tmp_path / "page.md").write_text(BLOCK.format("old"))
     monkeypatch.setattr(suite, "RESULTS_MD", tmp_path / "RESULTS.md")
+    (tmp_path / "README.md").write_text(BLOCK.replace("bounds", "peers").format("old"))
     monkeypatch.setattr(suite, "DOCUMENT", tmp_path / "page.md")
+    monkeypatch.setattr(suite, "README", tmp_path / "README.md")
     with pytest.raises(typer.Exit):
         main(tmp_path / "run", publish_results=True)
     results = json.loads((tmp_path / "results" / "results.json").read_text())
     assert (tmp_path / "page.md").read_text() == BLOCK.format(performance_block(results))
+    assert peers_block(results) in (tmp_path / "README.md").read_text()
     linked = re.findall(r"\]\(([^)]+\.png)\)", (tmp_path / "RESULTS.md").read_text())
     assert len(linked) == len(plots.SUITE)
     assert all((tmp_path / name).is_file() for name in linked)
@@ -98,9 +102,12 @@ def test_the_command_line_runs_it(
 def test_the_committed_report_is_made_of_the_committed_results(results: dict) -> None:
     report = render(results, pictures="results/")
     assert suite.RESULTS_MD.read_text() == report
-    for bound in bounds(results):
-        assert re.search(rf"\| {re.escape(bound.what)} \|.*\| {bound.verdict} \|", report)
+    for bound in all_bounds(results):
+        since = results["bounds"][bound.what]["since"]
+        row = rf"\| {re.escape(bound.what)} \|.*\| {bound.verdict} \| {since} \|"
+        assert re.search(row, report)
     assert f" -->\n{performance_block(results)}\n<!-- /bounds -->" in suite.DOCUMENT.read_text()
+    assert f" -->\n{peers_block(results)}\n<!-- /peers -->" in suite.README.read_text()
 
 
 def test_the_committed_results_are_of_the_bundled_file(results: dict, adder: EdgeAdder) -> None:
@@ -121,15 +128,30 @@ class TestBounds:
         calls, peer = results["bench"]["latency"]["calls"], results["peers"]["batches"]["1"]
         ratio = {name.split(" ")[-1]: row["ratio"] for name, row in peer.items()}
         openvino = next(row["ratio"] for name, row in peer.items() if name.startswith("OpenVINO"))
+        p50 = {name: row["p50"] for name, row in calls.items()}
         assert [bound.ratio for bound in bounds(results)] == [
             calls["edge_adder_run"]["ratio"],
-            calls["predict_array"]["ratio"],
+            (p50["predict_array"] - p50["session_run"]) / p50["identity"],
+            p50["predict_png"] / (p50["decode"] + p50["session_run"]),
             results["bench"]["throughput"]["default"]["ratio"],
             results["files"]["ratio"],
             results["startup"]["ratio"],
             ratio["eager"],
             openvino,
         ]
+
+    def test_a_verdict_keeps_its_date_until_it_or_its_limit_changes(self) -> None:
+        first = verdicts([Bound("a", 1.0, "≤", 1.1), Bound("b", 2.0, "≤", 1.1)], {}, "monday")
+        assert first["a"] == {"limit": 1.1, "verdict": "met", "since": "monday"}
+        later = [Bound("a", 1.05, "≤", 1.1), Bound("b", 1.0, "≤", 1.1), Bound("c", 1.0, "≥", 1)]
+        second = verdicts(later, first, "tuesday")
+        assert {name: row["since"] for name, row in second.items()} == {
+            "a": "monday",
+            "b": "tuesday",
+            "c": "tuesday",
+        }
+        stricter = verdicts([Bound("a", 1.05, "≤", 1.08)], second, "wednesday")
+        assert stricter["a"]["since"] == "wednesday"
 
     def test_an_absent_peer_is_not_measured(self, results: dict) -> None:
         rows = results["peers"]["batches"]["1"]

@@ -31,22 +31,8 @@ def is_surely(answer: Prediction, digit: int) -> bool:
     return answer.digit == digit and not answer.uncertain
 
 
-STILL_A_7 = pytest.mark.xfail(reason="a wide flag that hardly drops is still taken for a 7")
-
-
-@pytest.mark.parametrize(
-    ("width", "drop"),
-    [
-        pytest.param(
-            width,
-            drop,
-            marks=STILL_A_7 if width >= 0.3 and drop == 0.2 else (),
-            id=f"{width}-{drop}",
-        )
-        for width in (0.15, 0.2, 0.25, 0.3, 0.35)
-        for drop in (0.2, 0.25, 0.3, 0.4, 0.5, 0.6)
-    ],
-)
+@pytest.mark.parametrize("width", [0.15, 0.2, 0.25, 0.3, 0.35])
+@pytest.mark.parametrize("drop", [0.2, 0.25, 0.3, 0.4, 0.5, 0.6])
 def test_a_1_with_a_flag_is_not_surely_a_7(adder: EdgeAdder, width: float, drop: float) -> None:
     one = draw([(-width, drop), (0, 0), (0, 1)])
     assert not is_surely(adder.predict(one, 0), 7)

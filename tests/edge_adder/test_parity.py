@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edge_adder import EdgeAdder, InputError
+from edge_adder.contract import CONTRACT
 from edge_adder.parity import (
     COMPARED_ABOVE,
     PARITY_BOUND,
@@ -16,6 +17,7 @@ from edge_adder.parity import (
     check_parity,
     compare,
     load_vectors,
+    vectors_as_json,
 )
 from edge_adder.prediction import Outputs
 from edge_adder.predictor import BUNDLED_MODEL
@@ -108,3 +110,16 @@ def test_other_or_damaged_vectors_are_refused(beside: Path, vectors: dict) -> No
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"mine\.parity\.npz holds no parity vectors"):
             load_vectors(adder)
+
+
+def test_the_vectors_as_json_are_those_of_the_file(vectors: dict) -> None:
+    stored = json.loads(vectors_as_json(BUNDLED_MODEL.with_suffix(".parity.npz").read_bytes()))
+    assert stored["weights_sha256"] == str(vectors["weights_sha256"])
+    assert (stored["bound"], stored["compared_above"]) == (PARITY_BOUND, COMPARED_ABOVE)
+    assert stored["contract"] == CONTRACT.to_dict()
+    for name in ("image", "number", "digit", "sum"):
+        tensor = stored[name]
+        values = np.array(tensor["values"], tensor["dtype"]).reshape(tensor["shape"])
+        assert values.dtype == vectors[name].dtype
+        assert np.array_equal(values, vectors[name])
+    assert len(stored["number"]["values"]) == stored["pairs"]

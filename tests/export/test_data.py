@@ -141,11 +141,12 @@ def test_the_random_split_is_80_to_20_disjoint_and_seeded() -> None:
 
 def test_synthetic_images_follow_mnists(tiny_mnist: Path) -> None:
     mnist = load_mnist(tiny_mnist, train=False)
-    joined = with_synthetic(mnist, digits=12, negatives=3)
+    joined = with_synthetic(mnist, digits=12, ones_and_sevens=2, negatives=3)
     assert torch.equal(joined.images[:100], mnist.images)
-    assert joined.labels[100:].tolist() == [*range(10), 0, 1, *[NON_DIGIT] * 3]
-    assert len(joined.images) == 115
-    assert with_synthetic(mnist, digits=0, negatives=0).sha256 == mnist.sha256
+    assert joined.labels[100:].tolist() == [*range(10), 0, 1, 1, 7, *[NON_DIGIT] * 3]
+    assert len(joined.images) == 117
+    nothing = with_synthetic(mnist, digits=0, ones_and_sevens=0, negatives=0)
+    assert nothing.sha256 == mnist.sha256
 
 
 def test_numbers_are_uniform_and_seeded() -> None:

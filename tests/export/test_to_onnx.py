@@ -285,6 +285,22 @@ class TestTheCommand:
         assert lines[-2].startswith(f"model.onnx: {len(content):,} bytes, opset 18, IR 8, 1 Cast")
         assert lines[-1] == "model.parity.npz: 300 synthetic digits with PyTorch's answers"
 
+    @pytest.mark.usefixtures("small_gate", "traced")
+    def test_the_vectors_are_written_as_json_too(self, edge_adder: Run, tmp_path: Path) -> None:
+        done = edge_adder("export", "--parity-json", "vectors.json")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == "vectors.json: the same as JSON"
+        stored = (tmp_path / "model.parity.npz").read_bytes()
+        assert (tmp_path / "vectors.json").read_bytes() == parity.vectors_as_json(stored)
+
+    def test_the_checkpoint_is_not_written_over(self, edge_adder: Run, trained: Path) -> None:
+        checkpoint = trained / "checkpoint.safetensors"
+        before = checkpoint.read_bytes()
+        done = edge_adder("export", "--checkpoint", checkpoint, "--parity-json", checkpoint)
+        assert done.returncode == 2
+        assert "--parity-json must name a file of its own" in done.stderr
+        assert checkpoint.read_bytes() == before
+
     @pytest.mark.parametrize(
         ("options", "code", "message"),
         [
@@ -292,6 +308,10 @@ class TestTheCommand:
             (["--batch", "0"], 2, "batch must be 'dynamic' or 1 to 4096, got 0"),
             (["--out", "."], 5, "cannot write .: it is a folder, expected a file name"),
             (["--out", "none/model.onnx"], 5, "cannot write none/model.onnx: there is no folder"),
+            (["--parity-json", "."], 5, "cannot write .: it is a folder, expected a file name"),
+            (["--parity-json", "none/a.json"], 5, "cannot write none/a.json: there is no folder"),
+            (["--parity-json", "./model.onnx"], 2, "--parity-json must name a file of its own"),
+            (["--parity-json", "model.parity.npz"], 2, "--parity-json must name a file of its"),
             (["--network", "none"], 2, "network must be one of edge, scalar-concat"),
             (
                 ["--network", "wide"],

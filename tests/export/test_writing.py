@@ -109,8 +109,8 @@ def test_only_one_module_writes_files() -> None:
     calls = sorted(call for path in sources for call in writing_calls(path))
     assert calls == [
         "benchmarks/files.py: path.write_bytes(encode_png(images[index % len(images), 0]))",
-        "benchmarks/score.py: names.write_text(''.join((f'{path}\\n' for path in paths)))",
-        "benchmarks/score.py: path.write_bytes(encoded[index % len(encoded)])",
+        "benchmarks/score/measure.py: names.write_text(''.join((f'{path}\\n' for path in paths)))",
+        "benchmarks/score/measure.py: path.write_bytes(encoded[index % len(encoded)])",
         "benchmarks/serve.py: log.open('w')",
         "edge_adder/bench/cold_start.py: model.write_bytes(adder.model_bytes)",
         "edge_adder/cli/score.py: copy.open('wb')",

@@ -62,15 +62,20 @@ export class DrawingPad {
     }
   }
 
-  /** @returns {Promise<Blob>} the drawing as a PNG, black on white */
-  toBlob() {
+  /** @returns {HTMLCanvasElement} the drawing, black on white, with sides of EXPORT_SIDE pixels */
+  toCanvas() {
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = EXPORT_SIDE;
     const context = canvas.getContext("2d");
     context.fillStyle = "white";
     context.fillRect(0, 0, EXPORT_SIDE, EXPORT_SIDE);
     draw(context, this.#strokes, EXPORT_SIDE, "black");
-    return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+    return canvas;
+  }
+
+  /** @returns {Promise<Blob>} the drawing as a PNG, black on white */
+  toBlob() {
+    return new Promise((resolve) => this.toCanvas().toBlob(resolve, "image/png"));
   }
 
   #begin(event) {

@@ -1,5 +1,6 @@
 /** The page: asks the server about a drawing or a picture, and shows the answer. */
 
+import { makeBars, percent, setBars } from "./bars.js";
 import { DrawingPad } from "./drawing.js";
 
 const DIGITS = 10;
@@ -69,38 +70,6 @@ function makeNumbers() {
     label.append(input, String(number));
     element.numbers.append(label);
   }
-}
-
-function makeBars(list, count) {
-  for (let value = 0; value < count; value++) {
-    const item = document.createElement("li");
-    for (const name of ["share", "bar", "label"]) {
-      const part = document.createElement("span");
-      part.className = name;
-      item.append(part);
-    }
-    item.querySelector(".label").textContent = value;
-    item.querySelector(".label").ariaHidden = "true";
-    list.append(item);
-  }
-  setBars(list, null);
-}
-
-/** Shows probabilities, or none. */
-function setBars(list, probabilities) {
-  const best = probabilities ? probabilities.indexOf(Math.max(...probabilities)) : -1;
-  [...list.children].forEach((item, value) => {
-    const probability = probabilities?.[value] ?? 0;
-    const text = probabilities ? `${value}: ${percent(probability)}` : `${value}: not known yet`;
-    item.querySelector(".bar").style.height = `${100 * probability}%`;
-    item.querySelector(".share").textContent = text;
-    item.title = text;
-    item.classList.toggle("best", value === best);
-  });
-}
-
-function percent(probability) {
-  return `${(Math.floor(1e4 * probability) / 100).toFixed(2)} %`;
 }
 
 function choose(file) {

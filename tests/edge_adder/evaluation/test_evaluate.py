@@ -112,7 +112,7 @@ class TestFigures:
         assert found.sum_calibration_error == pytest.approx(19 / 30 - 0.6, abs=1e-6)
         by_minimum = {each.min_probability: each for each in found.coverage}
         assert (by_minimum[0.5].answered, by_minimum[0.5].correct) == (1, 19 / 30)
-        assert (by_minimum[0.7].answered, by_minimum[0.7].correct) == (0, None)  # the sum has 0.6
+        assert (by_minimum[0.75].answered, by_minimum[0.75].correct) == (0, None)  # the sum has 0.6
 
     def test_they_are_reported_in_percent(self, found: Evaluation) -> None:
         text = re.sub(" +", " ", report(found))
@@ -120,7 +120,7 @@ class TestFigures:
             " on fake: 3 pictures x 10 numbers\n",
             "\n2 pictures were answered wrongly for at least one number",
             "\ndigit 66.67 % calibration error 23.33 %\n",
-            "--min-probability 0 0.5 0.6 0.7 ",
+            "--min-probability 0 0.5 0.6 0.75 ",
             "of these correct 63.33 % 63.33 % - - ",
             "\n 4 0.00 % 0.00 % 66.67 % 66.67 % 50.00 % 50.00 % 2\n",
         ):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import re
-import shutil
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,20 +14,6 @@ from PIL import Image
 from .running import EXAMPLES, Server
 
 DESKTOP, PHONE = (1200, 800), (390, 844)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    """The system's Chromium."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None:
-        pytest.skip("needs a browser: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -214,7 +214,7 @@ def test_every_answer_has_the_security_headers(server: Server) -> None:
 
 
 def test_the_page_names_no_foreign_host(server: Server) -> None:
-    for path in ("/", "/page.js", "/drawing.js", "/page.css", "/icon.svg"):
+    for path in ("/", "/page.js", "/drawing.js", "/bars.js", "/page.css", "/icon.svg"):
         content = server.ask(path).body.decode()
         assert set(re.findall(r"https?://[^\"'\s)]+", content)) <= {"http://www.w3.org/2000/svg"}
 

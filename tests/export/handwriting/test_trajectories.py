@@ -8,7 +8,8 @@ import pytest
 from edge_adder import prepare_image
 from edge_adder.errors import InputError
 from export.handwriting.plain_pen import draw_plain
-from export.handwriting.trajectories import parse_unipen
+from export.handwriting.trajectories import Lines, Trajectory, parse_unipen
+from export.handwriting.varied_pen import lose_stroke
 
 SEVEN_WITH_A_BAR = """\
 .INCLUDE        dene.doc
@@ -76,3 +77,17 @@ def test_the_plain_pen_is_as_thick_for_a_dot_as_for_a_line() -> None:
 def test_a_drawn_trajectory_is_prepared_upright() -> None:
     image = prepare_image(draw_plain(parse_unipen(SEVEN_WITH_A_BAR)[0].lines))
     assert image[4:8].any(axis=0).sum() > 2 * image[20:24].any(axis=0).sum()  # wide at the top
+
+
+def test_some_lose_the_last_stroke_and_stay_legible() -> None:
+    bowl, stem = np.array([[0.0, 0], [0, 50], [60, 50]]), np.array([[40.0, 20], [40, 100]])
+    generator = np.random.default_rng(0)
+
+    def strokes(digit: int, lines: Lines) -> set[int]:
+        trajectory = Trajectory(digit, 1, lines)
+        return {len(lose_stroke(trajectory, generator)) for _ in range(60)}
+
+    assert strokes(4, [bowl, stem]) == {1, 2}
+    assert strokes(4, [stem, bowl]) == {2}  # a stem alone would be a 1
+    assert strokes(8, [bowl, stem]) == {2}
+    assert strokes(4, [bowl]) == {1}

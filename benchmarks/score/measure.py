@@ -1,13 +1,4 @@
-"""Many pictures at once: python -m benchmarks.score, then what to measure.
-
-``columns``: `EdgeAdder.predict_columns` over an array, beside raw runs of onnxruntime with each
-pair of batch and threads. ``files`` and ``photographs``: rows a second of `edge-adder score`'s
-engine, beside Pillow's decoding alone in as many processes. ``memory``: its peak with ten times the
-rows. ``parts``: what writing the parts costs. ``ray``: the same rows on Ray's engine.
-
-All that is compared takes turns in each round, and a ratio is the median of the rounds' ratios, so
-that a busy machine slows both sides of it.
-"""
+"""Measure `edge-adder score`'s engine and `predict_columns`; the parts of `benchmarks.score`."""
 
 from __future__ import annotations
 
@@ -15,26 +6,26 @@ import contextlib
 import multiprocessing
 import os
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.score.turns import Turns, take_turns
 from edge_adder import EdgeAdder
 from edge_adder.contract import DIGIT, IMAGE, NUMBER, SUM
 from edge_adder.environment import allowed_cores
-from edge_adder.errors import EdgeAdderError
+from edge_adder.errors import EdgeAdderError, InputError
 from edge_adder.parity import bundled_vectors
 from edge_adder.preprocessing.decode import encode_png
 from edge_adder.preprocessing.pixels import WORKING_SIDE
@@ -45,20 +36,17 @@ from edge_adder.score.inputs import Inputs, Row
 BATCHES = (64, 128, 256, 512, 1024)
 """Batches of the raw runs; the best one lies between them (docs/performance.md)."""
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+def columns(images: int = 16_384, rounds: int = 9) -> Turns:
+    """Time `predict_columns` and `predict_many` over an array beside raw runs of onnxruntime.
 
-@app.callback()
-def root() -> None:
-    """Measure what `edge-adder score` does, and what it is made of."""
+    Args:
+        images: Number of images.
+        rounds: How often each gets all of them.
 
-
-@app.command()
-def columns(
-    images: Annotated[int, typer.Option(min=1024, help="Number of images.")] = 16_384,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each gets all images.")] = 9,
-) -> None:
-    """Compare `predict_columns` and `predict_many` over arrays with raw runs."""
+    Returns:
+        Calls ``raw, batch B, N thread(s)``, ``predict_columns`` and ``predict_many``.
+    """
     vectors = bundled_vectors()
     image = np.resize(vectors[IMAGE.name], (images, *vectors[IMAGE.name].shape[1:]))
     number = np.arange(images, dtype=np.int64) % 10
@@ -69,74 +57,77 @@ def columns(
         for batch in BATCHES:
             name = f"raw, batch {batch}, {threads} thread(s)"
             calls[name] = partial(_run_raw, session, image, number, batch)
-    ours = {
-        "predict_columns": lambda: adder.predict_columns(image, number),
-        "predict_many": lambda: deque(adder.predict_many(image, number), maxlen=0),
-    }
-    seconds, cpu_seconds = _take_turns(calls | ours, rounds)
-    rates = {name: images / statistics.median(times) for name, times in seconds.items()}
-    best = max(calls, key=rates.__getitem__)
-    print(f"{images:,} images, median of {rounds} rounds")
-    for name, rate in rates.items():
-        ratio = _ratio(seconds[best], seconds[name])
-        cpu = _ratio(cpu_seconds[best], cpu_seconds[name])
-        print(f"{name:28}{rate:10,.0f} a second, {ratio:.2f} of the best raw run; by CPU {cpu:.2f}")
+    calls["predict_columns"] = lambda: adder.predict_columns(image, number)
+    calls["predict_many"] = lambda: deque(adder.predict_many(image, number), maxlen=0)
+    return take_turns(calls, images, rounds, warmup=1)
 
 
-@app.command()
-def files(
-    count: Annotated[int, typer.Option(min=64, help="Number of PNG files of 28×28.")] = 100_000,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each gets all files.")] = 3,
-) -> None:
-    """Score PNG files of 28×28 on one and two processes, beside Pillow alone."""
+def files(count: int = 100_000, rounds: int = 3) -> Turns:
+    """Time the engine on PNG files of 28×28, on one and two processes, beside Pillow alone.
+
+    Args:
+        count: Number of files.
+        rounds: How often each gets all of them.
+
+    Returns:
+        Calls ``Pillow, N`` and ``score, N`` for N processes.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        _compare_with_pillow(_write_digits(Path(folder), count), rounds)
+        return _beside_pillow(_write_digits(Path(folder), count), rounds, reduced=False)
 
 
-@app.command()
-def photographs(
-    count: Annotated[int, typer.Option(min=2, help="Number of photographs.")] = 2_000,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each gets all of them.")] = 1,
-) -> None:
-    """Score photographs of 12 megapixels on one and two processes, beside Pillow alone."""
+def photographs(count: int = 2_000, rounds: int = 1) -> Turns:
+    """Time the engine on photographs of 12 megapixels as `files` does.
+
+    Returns:
+        Also calls ``reduced, N``: Pillow's decoding at a fraction of the size, as the library has
+        it decode JPEGs.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        _compare_with_pillow(_write_photographs(Path(folder), count), rounds)
+        return _beside_pillow(_write_photographs(Path(folder), count), rounds, reduced=True)
 
 
-@app.command()
-def memory(
-    counts: Annotated[list[int] | None, typer.Argument(help="Numbers of rows.")] = None,
-) -> None:
-    """Print the peak memory of `edge-adder score` and of its two processes, by number of rows."""
-    for count in counts or [10_000, 100_000]:
+def memory(counts: Sequence[int] = (10_000, 100_000)) -> dict[str, list[int]]:
+    """Return the peak memory of `edge-adder score` and of its two processes, by number of rows.
+
+    Returns:
+        Bytes: those of the first process, then those of the others in ascending order.
+    """
+    found = {}
+    for count in counts:
         with tempfile.TemporaryDirectory() as folder:
-            paths = _write_digits(Path(folder) / "scans", count)
+            _write_digits(Path(folder) / "scans", count)
             first, others = _peak_bytes(Path(folder), 2)
-            each = " and ".join(f"{peak / 1e6:,.0f}" for peak in sorted(others))
-            print(f"{len(paths):,} rows: {first / 1e6:,.0f} MB, and its processes {each} MB")
+            found[str(count)] = [first, *sorted(others)]
+    return found
 
 
-@app.command()
-def parts(
-    count: Annotated[int, typer.Option(min=64, help="Number of PNG files of 28×28.")] = 20_000,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each gets all files.")] = 5,
-) -> None:
-    """Compare a run that writes its parts with one that drops the answers."""
+def parts(count: int = 20_000, rounds: int = 5) -> Turns:
+    """Time a run that writes its parts beside one that drops the answers.
+
+    Returns:
+        Calls ``answers dropped`` and ``parts written``.
+    """
     with tempfile.TemporaryDirectory() as folder:
         paths = _write_digits(Path(folder) / "scans", count)
         calls: dict[str, Callable[[], object]] = {
             "answers dropped": partial(_answer, paths, allowed_cores()),
             "parts written": partial(_score, Path(folder), allowed_cores()),
         }
-        _print_rates(calls, len(paths), rounds, "answers dropped")
+        return take_turns(calls, count, rounds)
 
 
-@app.command()
-def ray(
-    count: Annotated[int, typer.Option(min=64, help="Number of PNG files of 28×28.")] = 20_000,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each gets all files.")] = 3,
-) -> None:
-    """Compare a local Ray cluster with processes, both from their start on."""
+def ray(count: int = 20_000, rounds: int = 3) -> Turns:
+    """Time a local Ray cluster beside processes, both from their start on.
+
+    Returns:
+        Calls ``processes`` and ``Ray``.
+
+    Raises:
+        InputError: Ray is not installed.
+    """
+    if find_spec("ray") is None:
+        raise InputError("ray is not installed: pip install -e '.[ray]'")
     with tempfile.TemporaryDirectory() as folder:
         paths = _write_digits(Path(folder), count)
         names = Path(folder) / "list"
@@ -150,7 +141,17 @@ def ray(
                 ray_engine.run(EdgeAdder(), batches, options, processes=cores), maxlen=0
             ),
         }
-        _print_rates(calls, count, rounds, "processes")
+        return take_turns(calls, count, rounds)
+
+
+def _beside_pillow(paths: list[str], rounds: int, *, reduced: bool) -> Turns:
+    calls: dict[str, Callable[[], object]] = {}
+    for processes in (1, 2):
+        calls[f"Pillow, {processes}"] = partial(_decode_all, decode_part, paths, processes)
+        if reduced:
+            calls[f"reduced, {processes}"] = partial(_decode_all, decode_reduced, paths, processes)
+        calls[f"score, {processes}"] = partial(_answer, paths, processes)
+    return take_turns(calls, len(paths), rounds)
 
 
 def _write_digits(folder: Path, count: int) -> list[str]:
@@ -184,35 +185,6 @@ def _write_photographs(folder: Path, count: int) -> list[str]:
     for index, path in enumerate(paths):
         os.link(drawn[index % len(drawn)], path)
     return list(map(str, paths))
-
-
-def _compare_with_pillow(paths: list[str], rounds: int) -> None:
-    calls: dict[str, Callable[[], object]] = {}
-    for processes in (1, 2):
-        calls[f"Pillow, {processes}"] = partial(_decode_all, decode_part, paths, processes)
-        if paths[0].endswith(".jpg"):
-            calls[f"reduced, {processes}"] = partial(_decode_all, decode_reduced, paths, processes)
-        calls[f"score, {processes}"] = partial(_answer, paths, processes)
-    spent = _print_rates(calls, len(paths), rounds, "Pillow, 1")
-    for ours in ("score, 1", "score, 2"):
-        for name in calls:
-            if name[-1] == ours[-1] and name != ours:
-                rate, cpu = (_ratio(each[name], each[ours]) for each in spent)
-                print(f"{ours} process(es): {rate:.2f} of {name}; by CPU {cpu:.2f}")
-    speedup = _ratio(spent.seconds["score, 1"], spent.seconds["score, 2"])
-    print(f"two processes: {speedup:.2f} times one")
-
-
-def _print_rates(
-    calls: dict[str, Callable[[], object]], count: int, rounds: int, reference: str
-) -> Spent:
-    spent = _take_turns(calls, rounds, warmup=0)
-    print(f"{count:,} files, median of {rounds} round(s); ratios to {reference}")
-    for name, times in spent.seconds.items():
-        rate = count / statistics.median(times)
-        ratio, cpu = (_ratio(each[reference], each[name]) for each in spent)
-        print(f"{name:16}{rate:10,.1f} a second, {ratio:.2f}; by CPU {cpu:.2f}")
-    return spent
 
 
 def _answer(paths: list[str], processes: int) -> None:
@@ -286,46 +258,3 @@ def _run_raw(
     for start in range(0, len(images), batch):
         part = slice(start, start + batch)
         session.run([DIGIT.name, SUM.name], {IMAGE.name: images[part], NUMBER.name: numbers[part]})
-
-
-class Spent(NamedTuple):
-    """What each call took in each round.
-
-    Attributes:
-        seconds: Seconds of the clock.
-        cpu_seconds: Seconds of all cores, those of ended processes included: other work on a busy
-            machine adds little to them.
-    """
-
-    seconds: dict[str, list[float]]
-    cpu_seconds: dict[str, list[float]]
-
-
-def _take_turns(calls: dict[str, Callable[[], object]], rounds: int, warmup: int = 1) -> Spent:
-    """Call everything once in each round, after rounds to warm up."""
-    spent = Spent({name: [] for name in calls}, {name: [] for name in calls})
-    for index in range(warmup + rounds):
-        for name, call in calls.items():
-            began, cpu_began = time.perf_counter(), _cpu_seconds()
-            call()
-            if index >= warmup:
-                spent.seconds[name].append(time.perf_counter() - began)
-                spent.cpu_seconds[name].append(_cpu_seconds() - cpu_began)
-    return spent
-
-
-def _cpu_seconds() -> float:
-    """Return what this process and those it has waited for took of all cores so far."""
-    import resource  # noqa: PLC0415  not on Windows
-
-    uses = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(use.ru_utime + use.ru_stime for use in uses)
-
-
-def _ratio(reference: list[float], times: list[float]) -> float:
-    """Return the median over all rounds of the rate, as a share of the reference's."""
-    return statistics.median(a / b for a, b in zip(reference, times, strict=True))
-
-
-if __name__ == "__main__":
-    app()

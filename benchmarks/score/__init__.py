@@ -1,0 +1,1 @@
+"""What `edge-adder score` and `EdgeAdder.predict_columns` do with many pictures."""
