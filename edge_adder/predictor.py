@@ -110,7 +110,7 @@ class EdgeAdder:
         shape = (count, 1, IMAGE_SIDE, IMAGE_SIDE)
         noise = np.random.default_rng(0).integers(FULL_INK + 1, size=shape, dtype=np.uint8)
         for images in (np.zeros(shape, np.uint8), noise):
-            check_outputs(name, self.run(images, np.arange(count) % DIGITS), count)
+            check_outputs(name, self._run(images, np.arange(count) % DIGITS), count)
 
     def __getstate__(self) -> tuple[Any, ...]:
         session = self._session

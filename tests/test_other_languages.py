@@ -22,6 +22,7 @@ import pytest
 from PIL import Image
 
 from edge_adder import EdgeAdder, prepare_image
+from edge_adder.limits import MIN_CONFIDENCE
 from edge_adder.parity import PARITY_BOUND, vectors_as_json
 from edge_adder.predictor import BUNDLED_MODEL
 from examples.web.steps import FOLDER, steps
@@ -184,6 +185,12 @@ def shown() -> dict[str, np.ndarray]:
     """The images of the document, by step."""
     names = re.findall(r"\]\(preparation/(\w+)\.png\)", PAGE)
     return {name: np.asarray(Image.open(FOLDER / f"{name}.png")) for name in names}
+
+
+def test_the_page_and_the_document_call_the_same_answers_uncertain() -> None:
+    script = (ROOT / WEB / "page.js").read_text()
+    assert f"const MIN_PROBABILITY = {MIN_CONFIDENCE:g};" in script
+    assert f"probabilities is below {MIN_CONFIDENCE:g}" in PAGE
 
 
 def test_the_images_of_the_steps_are_what_python_makes(shown: dict[str, np.ndarray]) -> None:

@@ -98,7 +98,8 @@ class _Comparison:
         self._model.write_bytes(adder.model_bytes)
         np.savez(self._vectors.with_suffix(".npz"), image=self._images, number=self._numbers)
         lists = {"images": self._images.reshape(-1).tolist(), "numbers": self._numbers.tolist()}
-        self._vectors.with_suffix(".json").write_text(json.dumps(lists))
+        numbers = self._vectors.with_suffix(".json")
+        numbers.write_text(json.dumps(lists))
 
     def run(self, size: int, count: int) -> None:
         """Add the figures of one batch size."""

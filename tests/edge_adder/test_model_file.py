@@ -203,6 +203,7 @@ class TestWhatCannotRun:
             raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL : Non-zero status")
 
         monkeypatch.setattr(ort.InferenceSession, "run", fail)
+        monkeypatch.setattr(ort.InferenceSession, "run_with_iobinding", fail)
         adder = EdgeAdder()
         says = f"onnxruntime {ort.__version__} on cpu cannot run {{}}: Non-zero status"
         assert refused(data) == says.format("bytes")

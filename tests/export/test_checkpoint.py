@@ -264,7 +264,8 @@ def test_a_network_without_committed_weights(
 def test_nothing_but_weights_is_unpickled() -> None:
     """`torch.load` is called in one place, and there it reads tensors alone.
 
-    Ray's engine unpickles what its own actors pickled.
+    Ray's engine unpickles what its own actors pickled, and a measured process the network that the
+    measurement has just written for it.
     """
     folders = ("edge_adder", "export", "benchmarks", "examples")
     sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
@@ -274,7 +275,8 @@ def test_nothing_but_weights_is_unpickled() -> None:
     )
     found = [path for path in sources if unpickles.search("\n".join(calls(path)))]
     ray = ROOT / "edge_adder" / "score" / "ray_engine.py"
-    assert found == [ray, ROOT / "export" / "checkpoint.py"]
+    measured = ROOT / "benchmarks" / "peers" / "one_answer.py"
+    assert found == [ray, ROOT / "export" / "checkpoint.py", measured]
     text = found[1].read_text()
     assert re.findall(r"torch\.load\((.*)\)", text) == [
         'path, map_location="cpu", weights_only=True'

@@ -36,6 +36,7 @@ CHANGES: Settings = {
     "augment": False,
     "handwriting": 0.2,
     "synthetic_digits": 20,
+    "ones_and_sevens": 20,
     "negatives": 20,
     "cached_passes": 1,
     "numbers": "cyclic",

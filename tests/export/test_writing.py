@@ -109,6 +109,8 @@ def test_only_one_module_writes_files() -> None:
     calls = sorted(call for path in sources for call in writing_calls(path))
     assert calls == [
         "benchmarks/files.py: path.write_bytes(encode_png(images[index % len(images), 0]))",
+        "benchmarks/peers/compare.py: numbers.write_text(json.dumps(lists))",
+        "benchmarks/peers/compare.py: self._model.write_bytes(adder.model_bytes)",
         "benchmarks/score/measure.py: names.write_text(''.join((f'{path}\\n' for path in paths)))",
         "benchmarks/score/measure.py: path.write_bytes(encoded[index % len(encoded)])",
         "benchmarks/serve.py: log.open('w')",
