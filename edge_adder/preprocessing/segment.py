@@ -32,6 +32,7 @@ from edge_adder.preprocessing.digits import (
     shares_line,
     touching_rim,
 )
+from edge_adder.preprocessing.inks import find_crossing, have_two_inks
 from edge_adder.preprocessing.morphology import bounding_box, dilate, edge_contrast
 from edge_adder.preprocessing.pixels import FIRST_SIDE, SMALL_SIDE, shrink
 from edge_adder.preprocessing.polarity import Ink, Polarity
@@ -45,10 +46,6 @@ _DIGIT, _MARK = 0.25, 0.75
 """Share of a component's pixels that are a mark's, up to which all of it is a digit, and from which
 none of it is. Between them a mark may touch a digit: where its colour is another, each pixel counts
 for itself."""
-
-_SAME_INK = 0.95
-"""Least cosine between the contrasts of two strokes with the background, as vectors of red, green
-and blue, if they are of the same ink."""
 
 _NO_INK, _FULL_INK = 0.15, 0.9
 """Contrast with the background, as a share of the mean contrast of a digit's strokes, up to which
@@ -267,29 +264,18 @@ def _find_by_model(picture: NDArray[np.uint8], each: bool) -> Segmentation:
     digits = components.mask(marked <= _MARK)
     mixed = (marked >= _DIGIT) & (marked <= _MARK)
     if mixed.any():
-        mixed &= _have_two_inks(components, picture - background, is_mark > 0)
+        mixed &= have_two_inks(components, picture - background, is_mark > 0)
         digits &= ~components.mask(mixed) | (is_mark <= 0)
+    crossing = find_crossing(components, digits, picture - background, is_mark)
+    digits &= ~crossing
     return Segmentation(
         picture=picture,
         background=background,
         certain=certain,
         components=components if (digits == place).all() else find_components(digits),
-        marks=find_components(components.mask(marked > _MARK)),
+        marks=find_components(components.mask(marked > _MARK) | crossing),
         faint=find_components(faint),
     )
-
-
-def _have_two_inks(
-    components: Components, contrast: NDArray[np.float32], is_mark: NDArray[np.bool_]
-) -> Chosen:
-    """Return in which components the mark is of another colour than the rest, not only fainter."""
-    mark, rest = (
-        np.stack([components.total(contrast[:, :, channel] * part) for channel in range(3)])
-        for part in (is_mark, ~is_mark)
-    )
-    lengths = np.sqrt(np.square(mark).sum(axis=0) * np.square(rest).sum(axis=0))
-    two: Chosen = (mark * rest).sum(axis=0) < _SAME_INK * lengths
-    return two
 
 
 def _is_plain(drawn: Segmentation) -> bool:
