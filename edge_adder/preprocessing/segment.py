@@ -57,6 +57,10 @@ _FINE_LENGTH = 32
 _DARKEST = np.float32(16)
 """Added to the background's brightness, of 255, before it divides: a black one has only noise."""
 
+_UNEVEN, _LEAST_CERTAIN = 1.5, 0.7
+"""Least ratio of the brightest to the darkest background under a digit that lies across the edge of
+a shadow, and the least amount of certain ink there: at the edge, the background is a guess."""
+
 _MIN_CONTRAST = 12.0
 """Least contrast of ink with its background in one of the colours, of 255."""
 
@@ -165,6 +169,9 @@ class Segmentation:
         colour = (strokes * length).sum(axis=0) / max(float(length.sum()), 1e-9)
         share = (contrast * colour).sum(axis=2) / max(float(np.square(colour).sum()), 1e-9)
         amount = np.clip((share - _NO_INK) / (_FULL_INK - _NO_INK), 0, 1)
+        brightness = self.background[box][mask].sum(axis=1)
+        if brightness.max(initial=0) > _UNEVEN * brightness.min(initial=np.inf):
+            amount = np.maximum(amount, _LEAST_CERTAIN * (mask & self.certain[box]))
         with_edge = dilate(mask, 1)  # the faint edges of strokes belong to them
         if not amount[with_edge].any():  # the strokes' colours cancel each other
             amount = mask.astype(np.float32)

@@ -8,5 +8,6 @@ light        how it is lit and photographed
 scenes       a picture with its answers
 network      picture → log-odds of writing, and of marks, for each pixel
 train        scenes → checkpoint
+average      checkpoints of one origin → their mean
 to_onnx      checkpoint → file of the runtime, behind a gate
 """

@@ -72,9 +72,9 @@ def pick_look(generator: Generator) -> Look:
     grain = float(generator.uniform(0, 0.35)) if generator.random() < 0.4 else 0.0
     if kind < 0.6:
         return Look(float(generator.uniform(0.85, 1)), grain, 0.0)
-    if kind < 0.93:
+    if kind < 0.86:
         return Look(float(generator.uniform(0.3, 0.85)), grain, 0.0)
-    return Look(1.0, grain, float(generator.uniform(0.15, 0.55)))
+    return Look(1.0, grain, float(generator.uniform(0.15, 0.6)))
 
 
 def pick_ink(generator: Generator, paper: Pixels, other: Colour | None = None) -> Colour:

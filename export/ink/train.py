@@ -44,7 +44,7 @@ from .writing import Sources, load_sources
 SCENES_DIR = "ink_scenes"
 """Folder of the composed scenes, beside the folders of the runs."""
 
-SCENES_FORMAT = 3
+SCENES_FORMAT = 4
 """Raise it whenever `compose` gives other scenes: those that were kept are then not used."""
 
 NAME = "ink"
@@ -152,8 +152,7 @@ def train(config: InkConfig, *, start: Checkpoint | None = None, resume: bool = 
     make_folder(config.out)
     cache = config.out.parent / SCENES_DIR
     blocks = _scenes(cache, config, config.scenes // _BLOCK, validation=False)
-    count = -(-config.validation_scenes // _BLOCK)
-    held_out = [np.load(path) for path in _scenes(cache, config, count, validation=True)]
+    held_out = validation_scenes(config)
     identity = {"recipe": config.recipe(), "data_sha256": blocks[0].parent.name}
     torch.manual_seed(config.seed)
     network = InkFinder()
@@ -186,6 +185,18 @@ def train(config: InkConfig, *, start: Checkpoint | None = None, resume: bool = 
             flush=True,
         )
     return config.out / CHECKPOINT_FILE
+
+
+def validation_scenes(config: InkConfig) -> list[NDArray[np.uint8]]:
+    """Return the scenes of other writers, uint8 (scenes, 5, SIDE, SIDE) each.
+
+    Raises:
+        InputError: Data are missing.
+        FileAccessError: A file cannot be read or written.
+    """
+    count = -(-config.validation_scenes // _BLOCK)
+    cache = config.out.parent / SCENES_DIR
+    return [np.load(path) for path in _scenes(cache, config, count, validation=True)]
 
 
 def _scenes(cache: Path, config: InkConfig, count: int, *, validation: bool) -> list[Path]:

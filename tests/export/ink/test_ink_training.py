@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from edge_adder import CheckpointError, InputError, ParityError, ink_model
 from export import checkpoint as checkpoints
 from export.checkpoint import WEIGHTS_DIR
 from export.ink import to_onnx, train
+from export.ink.average import average, main
 from export.ink.network import InkFinder
 from export.ink.scenes import SIDE
 
@@ -91,6 +93,38 @@ def test_the_bundled_file_is_made_of_the_committed_checkpoint(
     picture = to_onnx.pictures(1, seed=9)
     expected = to_onnx.reference(network, picture)
     assert ink_model.compare(ink_model.run(ink_model.load(), picture), expected).passed
+
+
+def test_the_mean_of_checkpoints_is_that_of_their_weights(
+    committed: checkpoints.Checkpoint,
+) -> None:
+    doubled = {
+        name: 2 * tensor if tensor.is_floating_point() else tensor + 1
+        for name, tensor in committed.weights.items()
+    }
+    other = dataclasses.replace(committed, weights=doubled)
+    mean = average([committed, other, committed, committed])
+    for name, tensor in committed.weights.items():
+        expected = 1.25 * tensor if tensor.is_floating_point() else tensor
+        assert torch.allclose(mean.weights[name], expected)
+    named = [each["weights_sha256"] for each in mean.config["mean_of"]]
+    assert named == [committed.sha256, other.sha256, committed.sha256, committed.sha256]
+    with pytest.raises(InputError, match="no checkpoint"):
+        average([])
+    with pytest.raises(CheckpointError, match="not of the ink network"):
+        average([committed, checkpoints.load(WEIGHTS_DIR / "edge.safetensors")])
+
+
+@pytest.mark.usefixtures("few_scenes")
+def test_the_command_writes_a_mean_that_can_be_exported(
+    tmp_path: Path, committed: checkpoints.Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = WEIGHTS_DIR / "ink.safetensors", tmp_path / "mean"
+    main(out, [file, file])
+    assert "writing found" in capsys.readouterr().out
+    mean = checkpoints.load(out / "checkpoint.safetensors")
+    assert torch.equal(mean.weights["answer.bias"], committed.weights["answer.bias"])
+    assert set(mean.metrics["validation"]) == {"writing", "mark"}
 
 
 def test_an_export_is_valid_and_the_same_each_time(committed: checkpoints.Checkpoint) -> None:
