@@ -18,27 +18,18 @@ EXPENSIVE = ("hairline", "small in 3 megapixels")
 
 
 EDGE_TAKEN_FOR_INK = {"sticky note", "half in shadow"}
-"""Scenes where a part of an edge beside the digit is still taken for its ink."""
+"""Scenes where a part of an edge beside the digit is in its box, which is read all the same."""
 
 
-@pytest.mark.parametrize(
-    "scene",
-    [
-        pytest.param(
-            name,
-            marks=pytest.mark.xfail(reason="the edge of a note or of a shadow is taken for ink")
-            if name in EDGE_TAKEN_FOR_INK
-            else (),
-        )
-        for name in SCENES
-    ],
-)
+@pytest.mark.parametrize("scene", SCENES)
 def test_digits_are_found_and_read(adder: EdgeAdder, scene: str) -> None:
     count = 5 if scene in EXPENSIVE else 10
     outcome = conditions.measure(adder, scene, count)
     missed = 2 if scene == "pencil in shade" else 1
-    assert outcome.found >= count - missed
     assert outcome.read >= count - missed
+    if outcome.found < count - missed and scene in EDGE_TAKEN_FOR_INK:
+        pytest.xfail("the edge of a note or of a shadow is in the digit's box")
+    assert outcome.found >= count - missed
 
 
 def test_a_digit_at_another_place_is_not_found(
