@@ -43,6 +43,18 @@ def have_two_inks(
     return two
 
 
+def are_one_ink(contrast: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    """Check whether two strokes are of the same ink.
+
+    Args:
+        contrast: Difference of the pixels of one stroke from the background, float32 (pixels, 3).
+        other: That of the other.
+    """
+    one, two = contrast.sum(axis=0), other.sum(axis=0)
+    lengths = float(np.sqrt(np.square(one).sum() * np.square(two).sum()))
+    return float((one * two).sum()) >= _SAME_INK * lengths
+
+
 def find_crossing(
     components: Components,
     digits: NDArray[np.bool_],

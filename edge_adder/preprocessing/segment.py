@@ -32,7 +32,7 @@ from edge_adder.preprocessing.digits import (
     shares_line,
     touching_rim,
 )
-from edge_adder.preprocessing.inks import find_crossing, have_two_inks
+from edge_adder.preprocessing.inks import are_one_ink, find_crossing, have_two_inks
 from edge_adder.preprocessing.morphology import bounding_box, dilate, edge_contrast
 from edge_adder.preprocessing.pixels import FIRST_SIDE, SMALL_SIDE, shrink
 from edge_adder.preprocessing.polarity import Ink, Polarity
@@ -60,6 +60,9 @@ _DARKEST = np.float32(16)
 _UNEVEN, _LEAST_CERTAIN = 1.5, 0.7
 """Least ratio of the brightest to the darkest background under a digit that lies across the edge of
 a shadow, and the least amount of certain ink there: at the edge, the background is a guess."""
+
+_AS_HIGH = 0.75
+"""Least ratio of the heights of a digit and of a mark beside it that may be another digit."""
 
 _MIN_CONTRAST = 12.0
 """Least contrast of ink with its background in one of the colours, of 255."""
@@ -131,8 +134,8 @@ class Segmentation:
             fits = chosen & (length >= _MIN_UNREAD * usual) & (length <= _MAX_UNREAD * usual)
             if reason == TOO_FAINT:
                 fits &= ~touching_rim(components)  # the edge of a page
-            for index in np.flatnonzero(fits):
-                alone = np.arange(len(components)) == index
+            for index in np.flatnonzero(fits).tolist():
+                alone = _only(components, index)
                 if any(shares_line(extent(components, alone), box) for box in boxes):
                     is_large = reason == TOO_SMALL and length[index] >= usual  # such as a ring
                     yield components.mask(alone), NOT_A_DIGIT if is_large else reason
@@ -161,7 +164,8 @@ class Segmentation:
             uint8 (height, width); 0 = none, 255 = full.
         """
         box = tuple(slice(max(0, side.start - 2), side.stop + 2) for side in bounding_box(mask))
-        mask, contrast = mask[box], _share_of_light(self.picture[box], self.background[box])
+        mask, brightness = mask[box], _brightness(self.background[box])
+        contrast = (self.picture[box] - self.background[box]) / brightness[:, :, None]
         strokes = contrast[mask & self.certain[box]]
         if not len(strokes):
             strokes = contrast[mask]
@@ -169,8 +173,8 @@ class Segmentation:
         colour = (strokes * length).sum(axis=0) / max(float(length.sum()), 1e-9)
         share = (contrast * colour).sum(axis=2) / max(float(np.square(colour).sum()), 1e-9)
         amount = np.clip((share - _NO_INK) / (_FULL_INK - _NO_INK), 0, 1)
-        brightness = self.background[box][mask].sum(axis=1)
-        if brightness.max(initial=0) > _UNEVEN * brightness.min(initial=np.inf):
+        under = brightness[mask]
+        if under.max(initial=0) > _UNEVEN * under.min(initial=np.inf):
             amount = np.maximum(amount, _LEAST_CERTAIN * (mask & self.certain[box]))
         with_edge = dilate(mask, 1)  # the faint edges of strokes belong to them
         if not amount[with_edge].any():  # the strokes' colours cancel each other
@@ -200,6 +204,8 @@ def segment(pixels: NDArray[np.uint8], ink: Ink = "auto", *, each: bool = False)
         found = finer if finer.digits else found
     if not found.digits and len(found.marks):  # a 0 may look like a ring
         found = _choose(replace(found, components=found.marks), ink, each)
+    elif not each and len(found.marks):
+        found = _choose(_with_digits_like_marks(found), ink, each)
     if not found.digits:  # a drawing whose colours are equally bright
         drawn = _find_by_colour(picture)
         if _is_plain(drawn):
@@ -208,24 +214,20 @@ def segment(pixels: NDArray[np.uint8], ink: Ink = "auto", *, each: bool = False)
     return found
 
 
-def _share_of_light(
-    picture: NDArray[np.uint8], background: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return the contrast with the background as a share of its brightness.
+def _brightness(background: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return by what the contrast with a background is divided, so that light has no part in it.
 
     In a shadow, ink and paper are darker by the same factor, and so is their difference.
 
     Args:
-        picture: uint8 (height, width, 3).
         background: float32 (height, width, 3); its colour under the ink.
 
     Returns:
-        float32 (height, width, 3).
+        float32 (height, width).
     """
     red, green, blue = np.moveaxis(background, 2, 0)  # much faster than along the last axis
-    brightness = (red + green + blue) / 3 + _DARKEST
-    share: NDArray[np.float32] = (picture - background) / brightness[:, :, None]
-    return share
+    brightness: NDArray[np.float32] = (red + green + blue) / 3 + _DARKEST
+    return brightness
 
 
 def _with_colours(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -243,6 +245,12 @@ def _is_fine(found: Segmentation) -> bool:
     """Check whether digits are so small that a larger picture shows them better."""
     lengths = [_length(extent(found.components, digit)) for digit in found.digits]
     return not lengths or bool(np.median(lengths) < _FINE_LENGTH)
+
+
+def _only(components: Components, index: int) -> Chosen:
+    """Return the choice of one component."""
+    only: Chosen = np.arange(len(components)) == index
+    return only
 
 
 def _length(box: Extent) -> int:
@@ -282,6 +290,28 @@ def _find_by_model(picture: NDArray[np.uint8], each: bool) -> Segmentation:
         components=components if (digits == place).all() else find_components(digits),
         marks=find_components(components.mask(marked > _MARK) | crossing),
         faint=find_components(faint),
+    )
+
+
+def _with_digits_like_marks(found: Segmentation) -> Segmentation:
+    """Count a mark beside the main digit among the digits where it may be one, such as another 0.
+
+    It is as high, and in the same ink. Without it, a picture of two digits would be read as one.
+    """
+    marks, contrast, digit = found.marks, found.picture - found.background, found.mask
+    left, top, right, bottom = extent(found.components, found.digits[0])
+    height = bottom - top
+    alike = (marks.height <= height / _AS_HIGH) & (marks.height >= height * _AS_HIGH)
+    alike &= (marks.right <= left) | (marks.left >= right)
+    shared = np.minimum(marks.bottom, bottom) - np.maximum(marks.top, top)
+    alike &= shared >= height * _AS_HIGH / 2
+    for index in np.flatnonzero(alike).tolist():
+        alike[index] = are_one_ink(contrast[digit], contrast[marks.mask(_only(marks, index))])
+    if not alike.any():
+        return found
+    written = found.components.mask(found.components.area > 0) | marks.mask(alike)
+    return replace(
+        found, components=find_components(written), marks=find_components(marks.mask(~alike))
     )
 
 

@@ -9,9 +9,15 @@ import pytest
 from PIL import Image, ImageDraw
 
 from edge_adder.preprocessing.background import fill_background
+from edge_adder.preprocessing.components import find_components
 from edge_adder.preprocessing.morphology import dilate
 from edge_adder.preprocessing.polarity import Ink
-from edge_adder.preprocessing.segment import Segmentation, segment
+from edge_adder.preprocessing.segment import (
+    Segmentation,
+    _choose,
+    _with_digits_like_marks,
+    segment,
+)
 
 SIDE = 160
 
@@ -215,6 +221,33 @@ def test_a_stroke_of_specks_is_one_digit(seed: int) -> None:
     assert len(found.digits) == 1
     inked = pixels < 128
     assert (found.mask & inked).sum() > 0.95 * inked.sum()
+
+
+@pytest.mark.parametrize(("ink", "digits"), [((0, 0, 0), 2), ((220, 30, 30), 1)])
+def test_a_mark_like_a_digit_is_one_in_the_ink_of_the_digit(
+    ink: tuple[int, int, int], digits: int
+) -> None:
+    """Of two 0s side by side, one looks like a ring."""
+    picture = Image.new("RGB", (SIDE, SIDE), "white")
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse((40, 50, 63, 110), outline="black", width=4)
+    draw.ellipse((71, 52, 94, 112), outline=ink, width=4)
+    pixels = np.asarray(picture)
+    contrast = pixels.astype(np.float32) - 255
+    written = contrast.min(axis=2) < -30
+    left = np.arange(SIDE)[None, :] < 67
+    found = Segmentation(
+        picture=pixels,
+        background=np.full(pixels.shape, 255, np.float32),
+        certain=written,
+        components=find_components(written & left),
+        marks=find_components(written & ~left),
+        faint=find_components(np.zeros_like(written)),
+    )
+    chosen = _choose(found, "auto", each=False)
+    assert len(chosen.digits) == 1
+    again = _choose(_with_digits_like_marks(chosen), "auto", each=False)
+    assert len(again.digits) == digits
 
 
 @pytest.mark.parametrize("gap", [5, 7, 30])
