@@ -71,8 +71,8 @@ class TrainConfig:
         scan_copies: How often each scan is in it; each copy is augmented in its own way.
         pen_writers: Writers of Pendigits whose trajectories are drawn for the training set.
         pen_copies: Drawings of each trajectory, each with another hand and pen.
-        cached_passes: Augmented passes over the training set that are kept and repeated in turn;
-            0 augments anew in every epoch.
+        cached_passes: Passes of the handwriting augmentation over the training set that are kept
+            and repeated in turn; 0 augments anew in every epoch.
         numbers: ``random`` draws a new number for each image in every epoch; ``cyclic`` gives the
             image with index i the number i modulo 10.
         split: Which training images are held out for validation.

@@ -35,7 +35,7 @@ class Edge(Network):
     digit_bar = 0.994
     sum_bar = 0.994
     recipe = {
-        "epochs": 260,
+        "epochs": 170,
         "handwriting": 0.4,
         "synthetic_digits": 6000,
         "ones_and_sevens": 3000,
@@ -57,7 +57,7 @@ class Edge(Network):
         "scan_copies": 2,
         "pen_writers": list(range(1, 31)),
         "pen_copies": 2,
-        "cached_passes": 16,
+        "cached_passes": 32,
         "precision": "bfloat16",
     }
 
