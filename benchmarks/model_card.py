@@ -31,7 +31,10 @@ def figures_table(record: dict[str, Any]) -> str:
     )
 
 
-_SETS = {"non_digits": "non-digits left unanswered"}
+_SETS = {
+    "surely_wrong": "surely wrong in the worse set of writers",
+    "non_digits": "non-digits left unanswered",
+}
 
 
 def _accuracy_rows(figures: dict[str, Any], seeds: list[dict[str, Any]]) -> list[Row]:

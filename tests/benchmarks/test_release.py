@@ -73,12 +73,15 @@ def save_run(folder: Path, seed: int) -> Path:
 def best_seed(record: dict) -> dict:
     """The row of the seed that is best on validation, as the mean over its three sets.
 
-    Those that answer too many pictures without a digit come last.
+    Those that answer too many pictures without a digit come last, and before them those that are
+    too often surely wrong.
     """
     return max(
         record["seeds"],
         key=lambda row: (
             row["non_digits"] >= releasing.LEAST_NON_DIGITS,
+            row["non_digits"] >= releasing.LEAST_NON_DIGITS
+            and row["surely_wrong"] <= releasing.MOST_SURELY_WRONG,
             fmean(row[name] for name in ("validation", "numbers", "pendigits")),
         ),
     )
@@ -132,6 +135,17 @@ def released(tiny_mnist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def record(released: Path) -> dict:
     return json.loads((released / RECORD).read_text())
+
+
+def test_a_run_that_is_not_surely_wrong_comes_before_a_more_accurate_one() -> None:
+    careful = {"validation": 0.9, "numbers": 0.9, "surely_wrong": 0.006, "non_digits": 0.95}
+    runs = [
+        careful | {"validation": 0.99, "non_digits": 0.94},
+        careful | {"validation": 0.99, "surely_wrong": 0.007},
+        careful | {"validation": 0.8},
+        careful,
+    ]
+    assert sorted(runs, key=releasing._rank) == runs
 
 
 class TestTheCommittedRelease:
