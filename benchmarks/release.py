@@ -276,8 +276,8 @@ def _validation(
 ) -> dict[str, float]:
     """Return the accuracy of the digit on MNIST's validation images and on each set of writers.
 
-    Also, as ``surely_wrong``, the greatest share of a set of writers that is read wrongly and not as
-    uncertain, and, as ``non_digits``, that of pictures without a digit that are refused or
+    Also, as ``surely_wrong``, the greatest share of a set of writers that is read wrongly and not
+    as uncertain, and, as ``non_digits``, that of pictures without a digit that are refused or
     uncertain.
     """
     adder = EdgeAdder(to_onnx.to_onnx(checkpoint.build(), checkpoint))
