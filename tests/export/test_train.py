@@ -38,7 +38,6 @@ CHANGES: Settings = {
     "synthetic_digits": 20,
     "ones_and_sevens": 20,
     "negatives": 20,
-    "cached_passes": 1,
     "numbers": "cyclic",
     "split": "random-80-20",
     "precision": "bfloat16",
@@ -46,6 +45,9 @@ CHANGES: Settings = {
 }
 HANDWRITING = {"scan_writers", "scan_copies", "pen_writers", "pen_copies"}
 """Settings that `handwriting/test_load.py` tries."""
+
+CACHE = {"cached_passes"}
+"""A setting that counts only with `handwriting`."""
 
 
 def weights(out: Path) -> str:
@@ -108,8 +110,17 @@ class TestRepeating:
         train(TrainConfig(**settings, out=tmp_path / "run"), test=False)
         assert weights(tmp_path / "run") != one_epoch
 
+    def test_cached_passes_count_with_handwriting(self, short: Settings, tmp_path: Path) -> None:
+        settings = short | {"epochs": 1, "handwriting": 0.2}
+        found = set()
+        for passes in (0, 1):
+            out = tmp_path / str(passes)
+            train(TrainConfig(**settings, cached_passes=passes, out=out), test=False)
+            found.add(weights(out))
+        assert len(found) == 2
+
     def test_no_setting_is_left_out_above(self) -> None:
-        assert {*CHANGES, *HANDWRITING, "network", "epochs"} == set(TrainConfig().recipe())
+        assert {*CHANGES, *HANDWRITING, *CACHE, "network", "epochs"} == set(TrainConfig().recipe())
 
     def test_numbers_are_drawn_anew_in_every_epoch_and_alike_for_a_seed(
         self, short: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
