@@ -173,8 +173,14 @@ def networks(facts: Sequence[NetworkFacts], p50: Mapping[str, float]) -> bytes:
             axes.plot([x, x], [digit, total], color=colour, linewidth=1, alpha=0.5)
             axes.plot(x, total, "o", color=colour, markersize=9, fillstyle="none")
             axes.plot(x, digit, "o", color=colour, markersize=5)
+            to_left = each.name == DEFAULT  # others are on its right
             axes.annotate(
-                each.name, (x, total), (8, 0), textcoords="offset points", va="center_baseline"
+                each.name,
+                (x, total),
+                (-8 if to_left else 8, 0),
+                textcoords="offset points",
+                ha="right" if to_left else "left",
+                va="center_baseline",
             )
         axes.axvline(p50["identity"], color=GREY, linestyle=":", label="identity graph")
         axes.plot([], [], "o", color=GREY, markersize=5, label="digit")

@@ -128,10 +128,13 @@ class Segmentation:
         """Yield the pixels of what stands among many digits and is none, and why it is not read."""
         boxes = [extent(self.components, digit) for digit in self.digits]
         usual = float(np.median([_length(box) for box in boxes]))
+        left = ~np.any(self.digits, axis=0)
+        firm = is_ink(self.components, self.components.total(self.certain))
         parts = [
             (self.marks, np.ones(len(self.marks), bool), NOT_A_DIGIT),
             (self.faint, np.ones(len(self.faint), bool), TOO_FAINT),
-            (self.components, ~np.any(self.digits, axis=0), TOO_SMALL),
+            (self.components, left & ~firm, TOO_FAINT),
+            (self.components, left & firm, TOO_SMALL),
         ]
         for components, chosen, reason in parts:
             length = np.maximum(components.height, components.width)

@@ -13,6 +13,8 @@ from edge_adder.preprocessing.components import find_components
 from edge_adder.preprocessing.morphology import dilate
 from edge_adder.preprocessing.polarity import Ink
 from edge_adder.preprocessing.segment import (
+    TOO_FAINT,
+    TOO_SMALL,
     Segmentation,
     _choose,
     _with_digits_like_marks,
@@ -234,6 +236,26 @@ def test_a_tail_that_is_far_from_certain_ink_is_lost_and_a_faint_stroke_is_kept(
     found = _without_tails(find_components(place), certain)
     assert len(found) == 1
     assert found.bottom[0] == min(SIDE, 100 + faint if kept else 104)
+
+
+@pytest.mark.parametrize(("share", "reason"), [(0.0, TOO_FAINT), (1.0, TOO_SMALL)])
+def test_what_is_left_out_of_a_row_is_too_faint_or_too_small(share: float, reason: str) -> None:
+    place = np.zeros((SIDE, SIDE), bool)
+    place[40:80, 30:40] = place[60:80, 80:90] = True
+    certain = place.copy()
+    certain[60 : 80 - round(20 * share), 80:90] = False
+    nothing = find_components(np.zeros_like(place))
+    components = find_components(place)
+    found = Segmentation(
+        picture=np.where(place[:, :, None], np.uint8(0), np.uint8(255)).repeat(3, axis=2),
+        background=np.full((SIDE, SIDE, 3), 255, np.float32),
+        certain=certain,
+        components=components,
+        marks=nothing,
+        faint=nothing,
+        digits=(components.height == 40,),
+    )
+    assert [each[1] for each in found.others()] == [reason]
 
 
 @pytest.mark.parametrize(("ink", "digits"), [((0, 0, 0), 2), ((220, 30, 30), 1)])
