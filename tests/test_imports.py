@@ -128,11 +128,8 @@ PRODUCTS = {
     *("dot", "vdot", "inner", "outer", "matmul", "tensordot", "einsum", "vecdot", "matvec"),
     *("vecmat", "convolve", "correlate", "cov", "corrcoef", "linalg", "polyfit", "kron"),
 }
-"""What numpy may hand to BLAS, and with it to threads that a forked process does not have."""
-
-PRODUCTS_ALLOWED = {("mnist_format.py", "is_mnist_format")}
-"""A product of 3 × 784 by 784, which OpenBLAS computes on the calling thread: it begins to use
-others at 9,216 products (`interface/gemv.c`)."""
+"""What numpy may hand to BLAS, and with it to locks and threads that a forked process does not
+have: of 1,000 that were forked during a product of 3 × 784 by 784, two hung in a lock."""
 
 
 def products(node: ast.AST, function: str = "") -> Iterator[str]:
@@ -143,25 +140,26 @@ def products(node: ast.AST, function: str = "") -> Iterator[str]:
         called = child.attr if isinstance(child, ast.Attribute) else ""
         if isinstance(operator, ast.MatMult) or called in PRODUCTS:
             yield name
-        if not (isinstance(child, ast.Call) and is_sum(child)):
+        if not (isinstance(child, ast.Call) and is_plain_einsum(child)):
             yield from products(child, name)
 
 
-def is_sum(call: ast.Call) -> bool:
-    """Whether a call is einsum's of one operand, which adds and multiplies nothing."""
-    return ast.unparse(call.func) == "np.einsum" and len(call.args) == 2 and not call.keywords
+def is_plain_einsum(call: ast.Call) -> bool:
+    """Whether a call is einsum's without `optimize`, which computes in loops of its own."""
+    return ast.unparse(call.func) == "np.einsum" and not call.keywords
 
 
-def test_the_runtime_leaves_no_product_to_the_threads_of_blas() -> None:
-    found = {(p.name, f) for p in files("edge_adder") for f in products(ast.parse(p.read_text()))}
-    assert found == PRODUCTS_ALLOWED
+def test_the_runtime_leaves_no_product_to_blas() -> None:
+    assert not {
+        (p.name, f) for p in files("edge_adder") for f in products(ast.parse(p.read_text()))
+    }
 
 
 def test_a_product_is_seen() -> None:
-    seen = ("a @ b", "a @= b", "a.dot(b)", "np.linalg.norm(a)", "np.einsum('ij,jk', a, b)")
-    for code in (*seen, "np.einsum('ij->i', a, optimize=True)"):
+    seen = ("a @ b", "a @= b", "a.dot(b)", "np.linalg.norm(a)")
+    for code in (*seen, "np.einsum('ij,jk', a, b, optimize=True)"):
         assert list(products(ast.parse(f"def f():\n    {code}"))) == ["f"]
-    assert list(products(ast.parse("np.einsum('ij->i', a)"))) == []
+    assert list(products(ast.parse("np.einsum('ij,j->i', a, b)"))) == []
 
 
 def loaded_after(code: str) -> set[str]:

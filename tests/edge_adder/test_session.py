@@ -98,18 +98,19 @@ def test_processes_answer_while_their_parent_is_busy(
     assert run(POOL, threads, method, count) == f"{answers}\n"
 
 
-DURING_PREDICT_MANY = """
+WHILE_ANOTHER_THREAD_PREDICTS = """
 stop = threading.Event()
 
 def keep_busy():
     while not stop.is_set():
-        for _ in ADDER.predict_many(SQUARES, 1):
-            pass
+        for _ in ADDER.predict_many(SQUARES[:600], 1):
+            ADDER.predict(SQUARES[0], 1)
 
 busy = threading.Thread(target=keep_busy)
 busy.start()
 for _ in range(50):
     if not (child := os.fork()):
+        ADDER.predict(SQUARES[0], 1)
         os._exit(len(list(ADDER.predict_many(SQUARES[:600], 1))) != 600)
     print(wait_for(child), end="", flush=True)
 stop.set()
@@ -119,13 +120,13 @@ busy.join()
 
 @needs_fork
 @pytest.mark.parametrize("core", ["Haswell", None])
-def test_50_processes_that_are_forked_during_predict_many_answer(
+def test_50_processes_that_are_forked_while_another_thread_predicts_answer(
     run: Callable[..., str], monkeypatch: pytest.MonkeyPatch, core: str | None
 ) -> None:
-    """Also where OpenBLAS, which numpy brings, would use threads for the kernels of this CPU."""
+    """Also where OpenBLAS, which numpy brings, would use locks and threads for these kernels."""
     monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     environment = {} if core is None else {"OPENBLAS_CORETYPE": core}
-    assert run(DURING_PREDICT_MANY, 1, **environment) == "0" * 50
+    assert run(WHILE_ANOTHER_THREAD_PREDICTS, 1, **environment) == "0" * 50
 
 
 ENDS = """
