@@ -61,10 +61,6 @@ _UNEVEN, _LEAST_CERTAIN = 1.5, 0.7
 """Least ratio of the brightest to the darkest background under a digit that lies across the edge of
 a shadow, and the least amount of certain ink there: at the edge, the background is a guess."""
 
-_FIRM, _REACH = 0.6, 4
-"""Least share of certain ink in a component that loses what is further from it, and how much
-further, in pixels."""
-
 _AS_HIGH = 0.75
 """Least ratio of the heights of a digit and of a mark beside it that may be another digit."""
 
@@ -276,8 +272,7 @@ def _find_by_model(picture: NDArray[np.uint8], each: bool) -> Segmentation:
     if drawn is not None and _is_plain(drawn):  # rows as regular as a texture are writing too
         place = place | drawn.components.mask(drawn.components.area > 0)
         certain = certain | drawn.certain
-    components = _without_tails(find_components(place), certain)
-    place = components.mask(components.area > 0)
+    components = find_components(place)
     faint = np.zeros_like(place)
     if each or not len(components):
         maybe = find_components(written > _FAINT)
@@ -299,18 +294,6 @@ def _find_by_model(picture: NDArray[np.uint8], each: bool) -> Segmentation:
         marks=find_components(components.mask(marked > _MARK) | crossing),
         faint=find_components(faint),
     )
-
-
-def _without_tails(components: Components, certain: NDArray[np.bool_]) -> Components:
-    """Return components without what is far from certain ink, such as the edge of a shadow.
-
-    It is kept in components that are faint as a whole.
-    """
-    firm = components.total(certain) >= _FIRM * components.area
-    tails = components.mask(firm) & ~dilate(certain, _REACH)
-    if not tails.any():
-        return components
-    return find_components(components.mask(components.area > 0) & ~tails)
 
 
 def _with_digits_like_marks(found: Segmentation) -> Segmentation:

@@ -18,7 +18,6 @@ from edge_adder.preprocessing.segment import (
     Segmentation,
     _choose,
     _with_digits_like_marks,
-    _without_tails,
     segment,
 )
 
@@ -224,18 +223,6 @@ def test_a_stroke_of_specks_is_one_digit(seed: int) -> None:
     assert len(found.digits) == 1
     inked = pixels < 128
     assert (found.mask & inked).sum() > 0.95 * inked.sum()
-
-
-@pytest.mark.parametrize(("faint", "kept"), [(40, False), (120, True)])
-def test_a_tail_that_is_far_from_certain_ink_is_lost_and_a_faint_stroke_is_kept(
-    faint: int, kept: bool
-) -> None:
-    place = np.zeros((SIDE, SIDE), bool)
-    certain = place.copy()
-    certain[20:100, 60:64] = place[20 : 100 + faint, 60:64] = True
-    found = _without_tails(find_components(place), certain)
-    assert len(found) == 1
-    assert found.bottom[0] == min(SIDE, 100 + faint if kept else 104)
 
 
 @pytest.mark.parametrize(("share", "reason"), [(0.0, TOO_FAINT), (1.0, TOO_SMALL)])
