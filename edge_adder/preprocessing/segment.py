@@ -208,7 +208,8 @@ def segment(pixels: NDArray[np.uint8], ink: Ink = "auto", *, each: bool = False)
     if not found.digits and len(found.marks):  # a 0 may look like a ring
         found = _choose(replace(found, components=found.marks), ink, each)
     elif not each and len(found.marks):
-        found = _choose(_with_digits_like_marks(found), ink, each)
+        with_marks = _with_digits_like_marks(found)
+        found = found if with_marks is found else _choose(with_marks, ink, each)
     if not found.digits:  # a drawing whose colours are equally bright
         drawn = _find_by_colour(picture)
         if _is_plain(drawn):
