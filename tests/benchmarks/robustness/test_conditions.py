@@ -62,3 +62,15 @@ def test_the_table_and_the_contact_sheet(
     assert all(f"| {name} | 100.00 % | 100.00 % |" in printed for name in names)
     with Image.open(tmp_path / "conditions.png") as picture:
         assert picture.width > 4 * 224
+
+
+def test_another_seed_draws_other_digits(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(conditions, "SCENES", {"page on wood": SCENES["page on wood"]})
+    sheets = []
+    for seed in (5, 6):
+        conditions.main(count=1, out=tmp_path / "sheet.png", seed=seed)
+        sheets.append((tmp_path / "sheet.png").read_bytes())
+    capsys.readouterr()
+    assert sheets[0] != sheets[1]
